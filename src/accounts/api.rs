@@ -1,0 +1,132 @@
+//! `/user` over HTTP.
+
+use super::{Error, Name, Profile, flow};
+use crate::app::Cx;
+use crate::app::extract::{Authenticated, refused};
+use crate::base::email::Email;
+use crate::credentials;
+use crate::http::json::JsonBody;
+use crate::http::openapi::{Answer, Body, Operation};
+use crate::http::problem::{self, EMAIL_TAKEN, FieldError, Problem};
+use axum::Json;
+use axum::http::{StatusCode, header};
+use axum::response::IntoResponse;
+use schemars::JsonSchema;
+use secrecy::SecretString;
+use serde::{Deserialize, Serialize};
+
+/// A sign-up.
+#[derive(Debug, Deserialize, JsonSchema)]
+pub struct SignUp {
+    /// The e-mail address, one account per mailbox.
+    email: String,
+    /// The name to show, 1 to 200 characters.
+    name: String,
+    /// The password, at most 1,024 bytes.
+    #[schemars(with = "String")]
+    password: SecretString,
+}
+
+/// A new account.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct SignedUp {
+    user: NewUser,
+}
+
+/// A new account's data.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct NewUser {
+    /// The account's id, `sub` and `public_id` in its tokens.
+    public_id: String,
+    /// The e-mail address as typed.
+    email: String,
+    /// The name.
+    name: String,
+}
+
+/// An account's own data.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct ProfileAnswer {
+    user: User,
+}
+
+/// What an account shows.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct User {
+    /// The e-mail address as typed.
+    email: String,
+    /// The name.
+    name: String,
+}
+
+/// `POST /user`.
+pub const SIGN_UP: Operation = Operation {
+    id: "signUp",
+    summary: "Make an account",
+    request: Some(Body::json::<SignUp>(
+        r#"{"email":"alice@example.org","name":"Alice","password":"correct horse battery staple"}"#,
+    )),
+    answers: &[Answer::json::<SignedUp>(201, "The account was made; `Location` is its profile")],
+    problems: &[&problem::EMAIL_TAKEN, &problem::BUSY, &problem::DATABASE_UNAVAILABLE],
+};
+
+/// `GET /user/profile`.
+pub const GET_PROFILE: Operation = Operation {
+    id: "getProfile",
+    summary: "The caller's own account",
+    request: None,
+    answers: &[Answer::json::<ProfileAnswer>(200, "The account that the token was issued to")],
+    problems: &[&problem::DATABASE_UNAVAILABLE],
+};
+
+/// `POST /user`.
+pub async fn sign_up(cx: Cx, JsonBody(input): JsonBody<SignUp>) -> Result<impl IntoResponse, Problem> {
+    let (email, name, password) = valid(&cx, input)?;
+    let account = credentials::flow::sign_up(&cx, email, name, password).await?;
+    let user = NewUser {
+        public_id: account.id.to_string(),
+        email: account.email.to_string(),
+        name: account.name.as_str().to_owned(),
+    };
+    Ok((StatusCode::CREATED, [(header::LOCATION, "/user/profile")], Json(SignedUp { user })))
+}
+
+/// All faults of a sign-up at once.
+fn valid(cx: &Cx, input: SignUp) -> Result<(Email, Name, credentials::Password), Problem> {
+    let mut faults = Vec::new();
+    let mut fault = |pointer: &'static str, why: String| {
+        faults.push(FieldError { pointer: pointer.into(), detail: why.into() });
+    };
+    let email = Email::parse(&input.email).map_err(|why| fault("/email", why.to_string())).ok();
+    let name = Name::parse(&input.name).map_err(|why| fault("/name", why.to_string())).ok();
+    let policy = credentials::Policy::of(&cx.app.config);
+    let password = credentials::Password::new(&input.password, &policy, email.as_ref(), name.as_ref())
+        .map_err(|why| fault("/password", why.to_string()))
+        .ok();
+    match (email, name, password) {
+        (Some(email), Some(name), Some(password)) => Ok((email, name, password)),
+        _ => Err(Problem::fields(faults)),
+    }
+}
+
+/// `GET /user/profile`.
+pub async fn profile(cx: Cx, caller: Authenticated) -> Result<Json<ProfileAnswer>, Problem> {
+    let Profile { email, name } = flow::profile(&cx, caller.account).await.map_err(|error| match error {
+        // A valid token of an account that is gone.
+        Error::Unknown => refused(&"its account is gone"),
+        other => other.into(),
+    })?;
+    Ok(Json(ProfileAnswer { user: User { email, name } }))
+}
+
+impl From<Error> for Problem {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::EmailTaken => {
+                EMAIL_TAKEN.because("An account with this e-mail address exists. Log in instead.")
+            }
+            Error::Unknown => Self::internal(error),
+            Error::Db(error) => error.into(),
+        }
+    }
+}

@@ -1,0 +1,59 @@
+//! How handlers get their [`Cx`] and who the caller is.
+
+use super::{App, Cx};
+use crate::base::id::AccountId;
+use crate::http::bearer;
+use crate::http::edge::RequestId;
+use crate::http::problem::{INVALID_TOKEN, Problem};
+use axum::extract::{ConnectInfo, FromRequestParts};
+use axum::http::request::Parts;
+use claviger_crypto::jwt::{AccessToken, Expected};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use uuid::Uuid;
+
+impl FromRequestParts<Arc<App>> for Cx {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Problem> {
+        let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>();
+        Ok(Self {
+            app: app.clone(),
+            now: app.clock.now(),
+            address: peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |info| info.0.ip()),
+            request_id: parts.extensions.get::<RequestId>().map_or(Uuid::nil(), |id| id.0),
+        })
+    }
+}
+
+/// A caller whose access token verifies. The one gate of every route that needs a token.
+#[derive(Clone, Copy, Debug)]
+pub struct Authenticated {
+    /// The account that the token was issued to.
+    pub account: AccountId,
+}
+
+impl FromRequestParts<Arc<App>> for Authenticated {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Problem> {
+        let token = bearer::token(&parts.headers)?;
+        let keys = app.key_set().await?;
+        let expected = Expected {
+            issuer: &app.config.issuer,
+            audience: &app.config.audience,
+            now: app.clock.now().as_seconds(),
+        };
+        let claims =
+            AccessToken::verify(token, expected, |kid| keys.find(kid)).map_err(|why| refused(&why))?;
+        let account = AccountId::parse(&claims.sub).ok_or_else(|| refused(&"its subject is no account"))?;
+        Ok(Self { account })
+    }
+}
+
+/// The answer to a token that is no good.
+pub fn refused(why: &dyn std::fmt::Display) -> Problem {
+    INVALID_TOKEN
+        .because(format!("The token is refused: {why}. Log in again."))
+        .challenge(bearer::CHALLENGE_INVALID)
+}

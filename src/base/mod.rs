@@ -1,0 +1,9 @@
+//! The ground everything stands on: ids, time, randomness, e-mail addresses.
+//!
+//! Knows nothing of HTTP, SQL or accounts.
+
+pub mod email;
+pub mod id;
+pub mod random;
+pub mod text;
+pub mod time;

@@ -1,0 +1,114 @@
+//! The one place that reads the wall clock. Everything else is given the time.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// A moment: microseconds since 1970-01-01 UTC, as it is stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Timestamp(i64);
+
+impl Timestamp {
+    /// From microseconds since 1970 UTC.
+    pub const fn from_micros(micros: i64) -> Self {
+        Self(micros)
+    }
+
+    /// From whole seconds since 1970 UTC, as tokens carry them (RFC 7519 `NumericDate`).
+    pub const fn from_seconds(seconds: i64) -> Self {
+        Self(seconds.saturating_mul(1_000_000))
+    }
+
+    /// Microseconds since 1970 UTC.
+    pub const fn as_micros(self) -> i64 {
+        self.0
+    }
+
+    /// Whole seconds since 1970 UTC, rounded down.
+    pub const fn as_seconds(self) -> i64 {
+        self.0.div_euclid(1_000_000)
+    }
+}
+
+/// RFC 3339 in UTC, to the second: `2026-11-23T12:00:00Z`.
+impl fmt::Display for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match jiff::Timestamp::from_second(self.as_seconds()) {
+            Ok(moment) => write!(f, "{moment}"),
+            Err(_) => write!(f, "{} s after 1970", self.as_seconds()),
+        }
+    }
+}
+
+/// Tells the time.
+#[derive(Clone, Debug)]
+pub enum Clock {
+    /// The operating system's clock.
+    System,
+    /// A clock that tests move; microseconds since 1970 UTC.
+    Manual(Arc<AtomicI64>),
+}
+
+impl Clock {
+    /// The present moment.
+    #[allow(clippy::disallowed_methods)]
+    pub fn now(&self) -> Timestamp {
+        match self {
+            Self::System => {
+                let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
+                Timestamp(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
+            }
+            Self::Manual(micros) => Timestamp(micros.load(Ordering::SeqCst)),
+        }
+    }
+}
+
+/// Reads `90s`, `15m`, `1h` or `7d`.
+pub fn parse_duration(text: &str) -> Option<Duration> {
+    let (number, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+    let seconds = match unit {
+        "s" => 1,
+        "m" => 60,
+        "h" => 3600,
+        "d" => 86400,
+        _ => return None,
+    };
+    if !number.bytes().all(|b| b.is_ascii_digit()) {
+        return None;
+    }
+    Some(Duration::from_secs(number.parse::<u64>().ok()?.checked_mul(seconds)?))
+}
+
+/// Writes what [`parse_duration`] reads, in the largest unit that fits.
+pub fn format_duration(duration: Duration) -> String {
+    let seconds = duration.as_secs();
+    for (length, unit) in [(86400, "d"), (3600, "h"), (60, "m")] {
+        if seconds >= length && seconds % length == 0 {
+            return format!("{}{unit}", seconds / length);
+        }
+    }
+    format!("{seconds}s")
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_go_both_ways() {
+        for text in ["0s", "90s", "15m", "1h", "7d", "25h"] {
+            assert_eq!(format_duration(parse_duration(text).unwrap()), text);
+        }
+        for text in ["", "s", "15", "1.5h", "-1s", "+1s", "1 h", "1w", "99999999999999999999d", "1é"] {
+            assert_eq!(parse_duration(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn shows_rfc3339() {
+        assert_eq!(Timestamp::from_seconds(1_700_000_000).to_string(), "2023-11-14T22:13:20Z");
+        assert_eq!(Timestamp::from_micros(-1).as_seconds(), -1);
+    }
+}

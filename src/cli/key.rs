@@ -1,0 +1,37 @@
+//! `claviger key list`.
+
+use super::{WRONG, configuration, failed};
+use crate::db::Db;
+use crate::keys;
+use clap::ArgMatches;
+use std::path::Path;
+use std::process::ExitCode;
+
+pub(super) fn run(args: &ArgMatches) -> ExitCode {
+    let Some(("list", args)) = args.subcommand() else { return ExitCode::from(WRONG) };
+    let config = match configuration(args) {
+        Ok(config) => config,
+        Err(code) => return code,
+    };
+    match stored(&config.data_dir) {
+        Ok(keys) => {
+            println!("{:<45} {:<8} {:<6} MADE", "KEY ID", "STATE", "ALG");
+            for key in keys {
+                let (kid, alg) = (&key.public.kid, key.public.alg.name());
+                println!("{kid:<45} {:<8} {alg:<6} {}", key.state.name(), key.created_at);
+            }
+            ExitCode::SUCCESS
+        }
+        Err(why) => failed(why),
+    }
+}
+
+/// The keys of a data folder, whether its server runs or not.
+pub(super) fn stored(data_dir: &Path) -> Result<Vec<keys::StoredKey>, String> {
+    let folder = data_dir.display();
+    let db = Db::open_read_only(data_dir).map_err(|error| {
+        format!("there is no readable database in {folder} ({error}). Name its folder with --data-dir")
+    })?;
+    let runtime = tokio::runtime::Builder::new_current_thread().build().map_err(|error| error.to_string())?;
+    runtime.block_on(keys::flow::list(&db)).map_err(|error| error.to_string())
+}

@@ -1,0 +1,55 @@
+//! `claviger serve`.
+
+use super::{configuration, failed, logging};
+use crate::base::time::Clock;
+use crate::config::Config;
+use crate::server;
+use clap::ArgMatches;
+use std::process::ExitCode;
+
+pub(super) fn run(args: &ArgMatches) -> ExitCode {
+    let config = match configuration(args) {
+        Ok(config) => config,
+        Err(code) => return code,
+    };
+    logging::start(config.log);
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return failed(error),
+    };
+    match runtime.block_on(serve(config)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => failed(error),
+    }
+}
+
+async fn serve(config: Config) -> Result<(), server::StartError> {
+    let banner = config.dev.then(|| banner(&config));
+    let (issuer, data_dir) = (config.issuer.clone(), config.data_dir.display().to_string());
+    let server = server::start(config, Clock::System).await?;
+    tracing::info!(address = %server.address, issuer, data_dir, version = env!("CARGO_PKG_VERSION"), "listening");
+    if let Some(banner) = banner {
+        println!("{banner}");
+    }
+    server.run_until_signal().await?;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+fn banner(config: &Config) -> String {
+    let (url, folder, version) = (&config.issuer, config.data_dir.display(), env!("CARGO_PKG_VERSION"));
+    format!(
+        r#"
+  Claviger {version}, in dev: any password, http, readable logs. Not for production.
+
+  URL          {url}
+  API          {url}/docs
+  data folder  {folder}
+
+  Try it:
+    curl {url}/user -H 'Content-Type: application/json' \
+      -d '{{"email":"test1@eamil.com","name":"test1","password":"test1"}}'
+    curl {url}/login -u test1@eamil.com:test1
+"#
+    )
+}

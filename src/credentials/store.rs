@@ -1,0 +1,44 @@
+//! The rows of `passwords`, and whom they belong to.
+
+use crate::base::id::AccountId;
+use crate::base::time::Timestamp;
+use crate::db::{Error, Row, Tx};
+
+/// An account and its stored hash.
+#[derive(Clone, Debug)]
+pub(crate) struct Stored {
+    pub(crate) account: AccountId,
+    pub(crate) phc: String,
+}
+
+/// Stores an account's first hash.
+pub(crate) fn insert(tx: &mut Tx<'_>, account: AccountId, phc: &str, now: Timestamp) -> Result<(), Error> {
+    let sql = "INSERT INTO passwords (account_id, phc, updated_at) VALUES ($1, $2, $3)";
+    tx.execute(sql, &[account.0.into(), phc.into(), now.into()])?;
+    Ok(())
+}
+
+/// The account of a mailbox.
+pub(crate) fn by_email(tx: &mut Tx<'_>, email_key: &str) -> Result<Option<Stored>, Error> {
+    let sql = "SELECT accounts.id, passwords.phc FROM accounts
+        JOIN passwords ON passwords.account_id = accounts.id WHERE accounts.email_key = $1";
+    tx.first(sql, &[email_key.into()], read)
+}
+
+/// The accounts that bear a name, two at most: more make no difference.
+pub(crate) fn by_name(tx: &mut Tx<'_>, name: &str) -> Result<Vec<Stored>, Error> {
+    let sql = "SELECT accounts.id, passwords.phc FROM accounts
+        JOIN passwords ON passwords.account_id = accounts.id WHERE accounts.name = $1 LIMIT 2";
+    tx.all(sql, &[name.into()], read)
+}
+
+/// Replaces a hash, if it is still the one that was read. Says whether it was.
+pub(crate) fn replace(tx: &mut Tx<'_>, stored: &Stored, phc: &str, now: Timestamp) -> Result<bool, Error> {
+    let sql = "UPDATE passwords SET phc = $1, updated_at = $2 WHERE account_id = $3 AND phc = $4";
+    let values = [phc.into(), now.into(), stored.account.0.into(), stored.phc.as_str().into()];
+    Ok(tx.execute(sql, &values)? == 1)
+}
+
+fn read(row: &Row<'_>) -> Result<Stored, Error> {
+    Ok(Stored { account: AccountId(row.get(0)?), phc: row.get(1)? })
+}

@@ -1,0 +1,44 @@
+//! The data folder: readable by its owner alone, and held by one server at a time.
+
+use super::Error;
+use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
+use std::io::Write as _;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::path::Path;
+
+const LOCK: &str = "claviger.lock";
+
+/// Makes the folder if need be, with mode 0700.
+pub(super) fn prepare(folder: &Path) -> Result<(), Error> {
+    let failed = |error| Error::Unavailable(format!("the data folder {}: {error}", folder.display()));
+    DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(failed)?;
+    let mode = folder.metadata().map_err(failed)?.permissions().mode();
+    if mode & 0o077 != 0 {
+        tracing::warn!("others can look into the data folder; mend it with: chmod 700 {}", folder.display());
+    }
+    Ok(())
+}
+
+/// Takes the folder for this process. It is free again when the file is dropped or the process ends.
+pub(super) fn lock(folder: &Path) -> Result<File, Error> {
+    let path = folder.join(LOCK);
+    let failed = |error| Error::Unavailable(format!("{}: {error}", path.display()));
+    let mut options = OpenOptions::new();
+    let mut file =
+        options.create(true).write(true).truncate(false).mode(0o600).open(&path).map_err(failed)?;
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => {
+            let holder = std::fs::read_to_string(&path).unwrap_or_default();
+            return Err(Error::Refused(format!(
+                "another server (process {}) uses the data folder {}. Stop it, or choose another folder with --data-dir",
+                if holder.trim().is_empty() { "unknown" } else { holder.trim() },
+                folder.display()
+            )));
+        }
+        Err(TryLockError::Error(error)) => return Err(failed(error)),
+    }
+    let id = std::process::id().to_string();
+    file.set_len(0).and_then(|()| file.write_all(id.as_bytes())).map_err(failed)?;
+    Ok(file)
+}

@@ -1,0 +1,211 @@
+//! SQLite: one writer thread that commits in groups, readers in place.
+//!
+//! WAL with `synchronous=FULL`: each commit is synced before its callers are answered. The writer
+//! takes all that is waiting into one transaction, each closure in a savepoint of its own, so that
+//! many callers share one sync. A reader runs on the caller's thread: a point read takes
+//! microseconds, less than handing it to another thread would.
+
+use super::{Error, Tx, folder, migrate};
+use crate::base::time::Timestamp;
+use rusqlite::{Connection, OpenFlags};
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use tokio::sync::oneshot;
+
+const FILE: &str = "claviger.db";
+
+/// Most closures in one commit; bounds how long the first of them waits.
+const GROUP: usize = 256;
+
+/// Most closures waiting for the writer; past that callers are told to come back.
+const QUEUE: usize = 4096;
+
+#[derive(Clone)]
+pub(super) struct Sqlite {
+    /// `None` where the database was opened for reading only.
+    writer: Option<SyncSender<Box<dyn Job>>>,
+    readers: Arc<Readers>,
+}
+
+struct Readers {
+    path: PathBuf,
+    idle: Mutex<Vec<Connection>>,
+}
+
+impl fmt::Debug for Sqlite {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Sqlite({})", self.readers.path.display())
+    }
+}
+
+impl Sqlite {
+    #[allow(clippy::disallowed_methods)] // The writer thread is one of the few that this program starts.
+    pub(super) fn open(data_dir: &Path, now: Timestamp) -> Result<Self, Error> {
+        folder::prepare(data_dir)?;
+        let lock = folder::lock(data_dir)?;
+        let path = data_dir.join(FILE);
+        make_private(&path)?;
+        let mut connection = connect(&path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+        connection.pragma_update(None, "journal_mode", "wal")?;
+        connection.pragma_update(None, "synchronous", "full")?;
+        migrate::run(&mut connection, now)?;
+        let (writer, queue) = sync_channel(QUEUE);
+        std::thread::Builder::new()
+            .name("db-writer".into())
+            .spawn(move || {
+                run_writer(&connection, &queue);
+                drop((connection, lock));
+            })
+            .map_err(|error| Error::Unavailable(error.to_string()))?;
+        Ok(Self { writer: Some(writer), readers: Arc::new(Readers { path, idle: Mutex::default() }) })
+    }
+
+    pub(super) fn open_read_only(data_dir: &Path) -> Result<Self, Error> {
+        let path = data_dir.join(FILE);
+        let first = connect(&path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+        Ok(Self { writer: None, readers: Arc::new(Readers { path, idle: Mutex::new(vec![first]) }) })
+    }
+
+    pub(super) async fn write<T, E, F>(&self, work: F) -> Result<T, E>
+    where
+        F: FnMut(&mut Tx<'_>) -> Result<T, E> + Send + 'static,
+        T: Send + 'static,
+        E: From<Error> + Send + 'static,
+    {
+        let (reply, answer) = oneshot::channel();
+        let job = Box::new(WriteJob { work, outcome: None, reply });
+        let unavailable = |why: &str| E::from(Error::Unavailable(why.to_owned()));
+        let writer = self.writer.as_ref().ok_or_else(|| unavailable("it was opened for reading"))?;
+        writer.try_send(job).map_err(|error| match error {
+            TrySendError::Full(_) => unavailable("too many changes are waiting"),
+            TrySendError::Disconnected(_) => unavailable("the writer has stopped"),
+        })?;
+        answer.await.unwrap_or_else(|_| Err(unavailable("the writer has stopped")))
+    }
+
+    pub(super) fn read<T, E: From<Error>>(
+        &self,
+        mut work: impl FnMut(&mut Tx<'_>) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let connection = self.readers.take()?;
+        let result = in_snapshot(&connection, &mut work);
+        self.readers.give_back(connection);
+        result
+    }
+}
+
+impl Readers {
+    /// An idle connection or a new one. No more are open than threads read at once.
+    fn take(&self) -> Result<Connection, Error> {
+        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        idle.map_or_else(|| connect(&self.path, OpenFlags::SQLITE_OPEN_READ_ONLY), Ok)
+    }
+
+    fn give_back(&self, connection: Connection) {
+        // A connection still inside a transaction would show its next user old data.
+        if connection.is_autocommit() {
+            self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
+        }
+    }
+}
+
+fn in_snapshot<T, E: From<Error>>(
+    connection: &Connection,
+    work: &mut impl FnMut(&mut Tx<'_>) -> Result<T, E>,
+) -> Result<T, E> {
+    run(connection, "BEGIN")?;
+    let result = work(&mut Tx { connection });
+    run(connection, "COMMIT")?;
+    result
+}
+
+fn run(connection: &Connection, sql: &str) -> Result<(), Error> {
+    connection.prepare_cached(sql)?.execute([])?;
+    Ok(())
+}
+
+fn connect(path: &Path, access: OpenFlags) -> Result<Connection, Error> {
+    let connection = Connection::open_with_flags(path, access | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    connection.busy_timeout(std::time::Duration::from_secs(2))?;
+    connection.pragma_update(None, "foreign_keys", true)?;
+    connection.set_prepared_statement_cache_capacity(128);
+    Ok(connection)
+}
+
+/// Makes the database file readable by its owner alone; SQLite gives its side files the same mode.
+fn make_private(path: &Path) -> Result<(), Error> {
+    use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+    let mut options = std::fs::OpenOptions::new();
+    let file = options.create(true).append(true).mode(0o600).open(path);
+    file.and_then(|file| file.set_permissions(std::fs::Permissions::from_mode(0o600)))
+        .map_err(|error| Error::Unavailable(format!("{}: {error}", path.display())))
+}
+
+/// A closure on its way through the writer.
+trait Job: Send {
+    /// Runs it; says whether its changes are to be kept.
+    fn run(&mut self, tx: &mut Tx<'_>) -> bool;
+    /// Answers the caller, once the group is durable or has failed.
+    fn finish(self: Box<Self>, failure: Option<Error>);
+}
+
+struct WriteJob<T, E, F> {
+    work: F,
+    outcome: Option<Result<T, E>>,
+    reply: oneshot::Sender<Result<T, E>>,
+}
+
+impl<T, E, F> Job for WriteJob<T, E, F>
+where
+    F: FnMut(&mut Tx<'_>) -> Result<T, E> + Send,
+    T: Send,
+    E: From<Error> + Send,
+{
+    fn run(&mut self, tx: &mut Tx<'_>) -> bool {
+        let outcome = catch_unwind(AssertUnwindSafe(|| (self.work)(tx)))
+            .unwrap_or_else(|_| Err(Error::Statement("a transaction panicked".into()).into()));
+        let keep = outcome.is_ok();
+        self.outcome = Some(outcome);
+        keep
+    }
+
+    fn finish(self: Box<Self>, failure: Option<Error>) {
+        let lost = || Error::Statement("a transaction was not run".into());
+        let answer = match failure {
+            Some(error) => Err(error.into()),
+            None => self.outcome.unwrap_or_else(|| Err(lost().into())),
+        };
+        // A caller that has gone away does not undo its change.
+        let _ = self.reply.send(answer);
+    }
+}
+
+fn run_writer(connection: &Connection, queue: &Receiver<Box<dyn Job>>) {
+    while let Ok(first) = queue.recv() {
+        let mut group = vec![first];
+        group.extend(queue.try_iter().take(GROUP - 1));
+        let failure = commit_group(connection, &mut group).err();
+        if failure.is_some() && !connection.is_autocommit() {
+            let _ = connection.execute_batch("ROLLBACK");
+        }
+        for job in group {
+            job.finish(failure.clone());
+        }
+    }
+}
+
+/// One durable commit for the whole group. On an error nobody's change is kept.
+fn commit_group(connection: &Connection, group: &mut [Box<dyn Job>]) -> Result<(), Error> {
+    run(connection, "BEGIN IMMEDIATE")?;
+    for job in group {
+        run(connection, "SAVEPOINT job")?;
+        if !job.run(&mut Tx { connection }) {
+            run(connection, "ROLLBACK TO job")?;
+        }
+        run(connection, "RELEASE job")?;
+    }
+    run(connection, "COMMIT")
+}

@@ -1,0 +1,111 @@
+//! The outermost layer: one pass around every request, in and out.
+//!
+//! In: the request's id; what no route accepts is refused. Out: problem documents are written, the
+//! headers that every answer carries are set, and one line is logged, without path parameters or query.
+
+use crate::base::time::Clock;
+use crate::base::{id, random};
+use crate::http::problem::{MALFORMED_CREDENTIALS, METHOD_NOT_ALLOWED, NOT_FOUND, Problem, TOKEN_IN_QUERY};
+use axum::extract::{ConnectInfo, MatchedPath, Request, State};
+use axum::http::header::{
+    AUTHORIZATION, CACHE_CONTROL, CONTENT_SECURITY_POLICY, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
+};
+use axum::http::{HeaderName, HeaderValue};
+use axum::middleware::Next;
+use axum::response::{IntoResponse as _, Response};
+use std::any::Any;
+use std::net::SocketAddr;
+use std::time::Instant;
+use uuid::Uuid;
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Query parameters that would carry a secret (RFC 9700 §4.3.2).
+const SECRET_PARAMETERS: &[&str] = &["access_token", "x-access-token", "token", "refresh_token", "password"];
+
+/// This request's id, made here and never taken from the caller.
+#[derive(Clone, Copy, Debug)]
+pub struct RequestId(pub Uuid);
+
+/// The layer.
+pub async fn edge(State(clock): State<Clock>, mut request: Request, next: Next) -> Response {
+    let started = Instant::now();
+    let id = id::uuid_v7(clock.now(), random::bytes());
+    request.extensions_mut().insert(RequestId(id));
+    let method = request.method().clone();
+    let route = request.extensions().get::<MatchedPath>().cloned();
+    let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());
+
+    let response = match refused(&request) {
+        Some(problem) => problem.into_response(),
+        None => next.run(request).await,
+    };
+
+    let id = id.to_string();
+    let problem = response.extensions().get::<Problem>().cloned();
+    let cause = problem.as_ref().and_then(Problem::cause);
+    let (status, route) = (response.status().as_u16(), route.as_ref().map_or("-", MatchedPath::as_str));
+    let micros = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
+    let peer = peer.map(tracing::field::display);
+    if status >= 500 {
+        tracing::error!(%method, route, status, micros, peer, request_id = %id, cause, "request");
+    } else {
+        tracing::info!(%method, route, status, micros, peer, request_id = %id, cause, "request");
+    }
+    finish(written(response, problem, &id), &id)
+}
+
+/// What is refused on every route.
+fn refused(request: &Request) -> Option<Problem> {
+    if request.headers().get_all(AUTHORIZATION).iter().nth(1).is_some() {
+        return Some(MALFORMED_CREDENTIALS.because("Send one Authorization header."));
+    }
+    let query = request.uri().query().unwrap_or_default();
+    let mut names = query.split('&').map(|pair| pair.split('=').next().unwrap_or_default());
+    names
+        .any(|name| SECRET_PARAMETERS.iter().any(|secret| name.eq_ignore_ascii_case(secret)))
+        .then(|| TOKEN_IN_QUERY.because("Send the token in a header; never in a URL."))
+}
+
+/// Writes the document of a problem; other headers of the answer, such as `Allow`, stay.
+fn written(response: Response, problem: Option<Problem>, id: &str) -> Response {
+    let Some(problem) = problem else { return response };
+    let mut document = problem.document(id);
+    let headers = document.headers_mut();
+    for (name, value) in response.headers() {
+        headers.entry(name).or_insert_with(|| value.clone());
+    }
+    document
+}
+
+fn finish(mut response: Response, id: &str) -> Response {
+    let headers = response.headers_mut();
+    if let Ok(id) = HeaderValue::from_str(id) {
+        headers.insert(REQUEST_ID, id);
+    }
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    headers
+        .entry(CONTENT_SECURITY_POLICY)
+        .or_insert(HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'"));
+    response
+}
+
+/// The answer to a path that no route has.
+pub async fn not_found() -> Problem {
+    NOT_FOUND.because("This path is no part of the API. The API is described at /docs.")
+}
+
+/// The answer to a method that a route has not; the router adds `Allow`.
+pub async fn method_not_allowed() -> Problem {
+    METHOD_NOT_ALLOWED.because("Use one of the methods in the Allow header.")
+}
+
+/// The answer where a handler panicked.
+#[allow(clippy::needless_pass_by_value)] // The signature of tower-http's `ResponseForPanic`.
+pub fn panicked(panic: Box<dyn Any + Send + 'static>) -> Response {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    let text = text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
+    Problem::internal(format!("a handler panicked: {text}")).into_response()
+}

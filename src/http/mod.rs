@@ -1,0 +1,10 @@
+//! What every route shares: problem documents, strict bodies and credentials, headers, the request's
+//! log line, and the description of routes. Knows no feature.
+
+pub mod basic;
+pub mod bearer;
+pub mod edge;
+pub mod json;
+pub mod openapi;
+pub mod prepared;
+pub mod problem;

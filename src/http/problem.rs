@@ -1,0 +1,216 @@
+//! Errors as problem documents (RFC 9457): a stable `type`, a sentence that helps, nothing internal.
+//!
+//! A handler returns a [`Problem`]; `edge` writes it out, with the request's id, and logs its cause.
+
+use axum::body::Body;
+use axum::http::header::{HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use schemars::JsonSchema;
+use serde::Serialize;
+use std::borrow::Cow;
+
+/// A kind of problem: one stable `type`.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Kind {
+    /// The last part of `type`.
+    pub name: &'static str,
+    /// The HTTP status.
+    pub status: u16,
+    /// `title`.
+    pub title: &'static str,
+    /// What it means and what to do, for the documentation.
+    pub meaning: &'static str,
+}
+
+macro_rules! kinds {
+    ($($constant:ident = $status:literal $name:literal, $title:literal, $meaning:literal;)*) => {
+        $(#[doc = $meaning]
+        pub static $constant: Kind = Kind { name: $name, status: $status, title: $title, meaning: $meaning };)*
+
+        /// Every kind, for the documentation.
+        pub static ALL: &[&Kind] = &[$(&$constant),*];
+    };
+}
+
+kinds! {
+    MALFORMED_JSON = 400 "malformed-json", "The body is not JSON",
+        "The body must be one JSON object in UTF-8 in which no name stands twice.";
+    MALFORMED_CREDENTIALS = 400 "malformed-credentials", "The credentials cannot be read",
+        "Send one Authorization header (or one token header), in the form of RFC 7617 or RFC 6750.";
+    TOKEN_IN_QUERY = 400 "token-in-query", "Secrets do not belong in a URL",
+        "URLs end up in logs and histories. Send the token in a header, passwords in the body. Treat this one as known to others.";
+    CREDENTIALS_REQUIRED = 401 "credentials-required", "Credentials are required",
+        "The WWW-Authenticate header says which: an e-mail address with its password, or a token from a login.";
+    WRONG_CREDENTIALS = 401 "wrong-credentials", "Wrong credentials",
+        "There is no account with this e-mail address (or unshared name) and password. The answer is the same whichever is wrong.";
+    INVALID_TOKEN = 401 "invalid-token", "The token is not valid",
+        "It has expired, was altered, was made for another service, or its account is gone. Log in again.";
+    NOT_FOUND = 404 "not-found", "There is nothing here",
+        "The path names no part of this API.";
+    METHOD_NOT_ALLOWED = 405 "method-not-allowed", "This method is not allowed here",
+        "The Allow header lists the methods that are.";
+    BODY_TOO_SLOW = 408 "body-too-slow", "The body took too long",
+        "The whole body must arrive within 10 seconds.";
+    EMAIL_TAKEN = 409 "email-taken", "The e-mail address is taken",
+        "An account with this e-mail address exists. Log in instead.";
+    BODY_TOO_LARGE = 413 "body-too-large", "The body is too large",
+        "A body may have 64 kB.";
+    UNSUPPORTED_MEDIA_TYPE = 415 "unsupported-media-type", "The body must be JSON",
+        "Send the body with Content-Type: application/json.";
+    INVALID_FIELDS = 422 "invalid-fields", "Some fields are not valid",
+        "The member errors lists each field by its JSON pointer and says what to change.";
+    INTERNAL_ERROR = 500 "internal-error", "Something went wrong here",
+        "It is not your fault. The operator finds the cause in the log under the id in the member instance.";
+    BUSY = 503 "busy", "The server is busy",
+        "Nothing was changed. Try again after the seconds in the Retry-After header.";
+    DATABASE_UNAVAILABLE = 503 "database-unavailable", "The database is unavailable",
+        "Nothing was changed. Try again after the seconds in the Retry-After header.";
+}
+
+impl Kind {
+    /// The `type` URI: the kind's place in the documentation that this server serves.
+    pub fn uri(&self) -> String {
+        format!("/docs#{}", self.name)
+    }
+
+    /// A problem of this kind.
+    pub fn because(&'static self, detail: impl Into<Cow<'static, str>>) -> Problem {
+        Problem { kind: self, detail: detail.into(), fields: Vec::new(), header: None, cause: None }
+    }
+}
+
+/// A field that is not valid.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct FieldError {
+    /// The field, as a JSON pointer (RFC 6901).
+    pub pointer: Cow<'static, str>,
+    /// What to change.
+    pub detail: Cow<'static, str>,
+}
+
+/// An error on its way to the caller.
+#[derive(Clone, Debug)]
+pub struct Problem {
+    kind: &'static Kind,
+    detail: Cow<'static, str>,
+    fields: Vec<FieldError>,
+    header: Option<(HeaderName, HeaderValue)>,
+    cause: Option<String>,
+}
+
+/// A problem document (RFC 9457).
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Problem")]
+pub struct Document {
+    /// The kind of problem, stable.
+    r#type: String,
+    /// The kind in a few words.
+    title: &'static str,
+    /// The HTTP status.
+    status: u16,
+    /// What happened this time and what to do.
+    detail: Cow<'static, str>,
+    /// This request's id, as in the header `X-Request-Id` and the log.
+    instance: String,
+    /// The fields that are not valid.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    errors: Vec<FieldError>,
+}
+
+impl Problem {
+    /// Fields that are not valid.
+    pub fn fields(fields: Vec<FieldError>) -> Self {
+        let mut problem =
+            INVALID_FIELDS.because("Change the fields listed in errors and send the request again.");
+        problem.fields = fields;
+        problem
+    }
+
+    /// A failure of ours; `cause` goes to the log only.
+    #[allow(clippy::needless_pass_by_value)] // So that it fits `map_err`.
+    pub fn internal(cause: impl ToString) -> Self {
+        let mut problem = INTERNAL_ERROR.because("The server could not do this. The cause is in its log.");
+        problem.cause = Some(cause.to_string());
+        problem
+    }
+
+    /// Too much to do at the moment.
+    pub fn busy(cause: impl ToString) -> Self {
+        Self::retry(&BUSY, "The server has too much to do. Try again in a moment.", &cause)
+    }
+
+    fn retry(kind: &'static Kind, detail: &'static str, cause: &impl ToString) -> Self {
+        let mut problem = kind.because(detail).with(RETRY_AFTER, "2");
+        problem.cause = Some(cause.to_string());
+        problem
+    }
+
+    /// Adds a header to the answer.
+    pub fn with(mut self, name: HeaderName, value: &'static str) -> Self {
+        self.header = Some((name, HeaderValue::from_static(value)));
+        self
+    }
+
+    /// Adds the challenge that a 401 must carry (RFC 9110 §11.6.1).
+    pub fn challenge(self, value: &'static str) -> Self {
+        self.with(WWW_AUTHENTICATE, value)
+    }
+
+    /// Its kind.
+    pub fn kind(&self) -> &'static Kind {
+        self.kind
+    }
+
+    /// What the log needs to know and the caller must not.
+    pub fn cause(&self) -> Option<&str> {
+        self.cause.as_deref()
+    }
+
+    /// The answer, for the request named `request_id`.
+    pub fn document(self, request_id: &str) -> Response {
+        let document = Document {
+            r#type: self.kind.uri(),
+            title: self.kind.title,
+            status: self.kind.status,
+            detail: self.detail,
+            instance: format!("urn:uuid:{request_id}"),
+            errors: self.fields,
+        };
+        let body = serde_json::to_vec(&document).unwrap_or_default();
+        let mut response = Response::new(Body::from(body));
+        *response.status_mut() = status(self.kind);
+        let json = HeaderValue::from_static("application/problem+json");
+        response.headers_mut().insert(header::CONTENT_TYPE, json);
+        if let Some((name, value)) = self.header {
+            response.headers_mut().insert(name, value);
+        }
+        response
+    }
+}
+
+fn status(kind: &Kind) -> StatusCode {
+    StatusCode::from_u16(kind.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+}
+
+/// Leaves the document to `edge`, which knows the request's id.
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let mut response = status(self.kind).into_response();
+        response.extensions_mut().insert(self);
+        response
+    }
+}
+
+impl From<crate::db::Error> for Problem {
+    fn from(error: crate::db::Error) -> Self {
+        match error {
+            crate::db::Error::Unavailable(_) => Self::retry(
+                &DATABASE_UNAVAILABLE,
+                "The database cannot be used at the moment. Try again shortly.",
+                &error,
+            ),
+            _ => Self::internal(error),
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! The published keys over HTTP.
+
+use super::Error;
+use crate::app::extract::Authenticated;
+use crate::app::{App, Cx};
+use crate::http::openapi::{Answer, Operation};
+use crate::http::problem::{self, Problem};
+use axum::Json;
+use axum::extract::State;
+use axum::http::HeaderMap;
+use axum::response::Response;
+use claviger_crypto::jwk::PublicJwk;
+use schemars::JsonSchema;
+use serde::Serialize;
+use std::sync::Arc;
+
+/// The starting API's form: one key, the active one.
+#[derive(Serialize)]
+pub struct OneKey {
+    keys: PublicJwk,
+}
+
+/// A public RSA key (RFC 7517, RFC 7518 §6.3).
+#[derive(JsonSchema)]
+#[schemars(rename = "Jwk")]
+#[allow(dead_code)] // Describes `PublicJwk`, which lives in the crypto crate.
+struct JwkSchema {
+    /// The algorithm, `RS256`.
+    alg: String,
+    /// The public exponent, base64url.
+    e: String,
+    /// The key's id, its RFC 7638 thumbprint.
+    kid: String,
+    /// The key type, `RSA`.
+    kty: String,
+    /// The modulus, base64url.
+    n: String,
+    /// The key's use, `sig`.
+    r#use: String,
+}
+
+/// One key, in the starting API's form.
+#[derive(JsonSchema)]
+#[schemars(rename = "OneKey")]
+#[allow(dead_code)]
+struct OneKeySchema {
+    keys: JwkSchema,
+}
+
+/// A JWK set (RFC 7517 §5).
+#[derive(JsonSchema)]
+#[schemars(rename = "JwkSet")]
+#[allow(dead_code)]
+struct JwkSetSchema {
+    keys: Vec<JwkSchema>,
+}
+
+/// `GET /jwks`.
+pub const GET_JWKS: Operation = Operation {
+    id: "getActiveKey",
+    summary: "The active public key, in the starting API's form",
+    request: None,
+    answers: &[Answer::json::<OneKeySchema>(200, "The active RSA public key as one object")],
+    problems: &[],
+};
+
+/// `GET /.well-known/jwks.json`.
+pub const GET_JWK_SET: Operation = Operation {
+    id: "getJwkSet",
+    summary: "The JWK set: all published public keys (RFC 7517)",
+    request: None,
+    answers: &[
+        Answer::json::<JwkSetSchema>(200, "The key set, with `ETag` and `Cache-Control`"),
+        Answer::empty(304, "The set is the one the caller has (`If-None-Match`)"),
+    ],
+    problems: &[&problem::BUSY],
+};
+
+/// `GET /jwks`.
+pub async fn jwks(cx: Cx, _: Authenticated) -> Result<Json<OneKey>, Problem> {
+    Ok(Json(OneKey { keys: cx.app.key_set().await?.active().public().clone() }))
+}
+
+/// `GET /.well-known/jwks.json`.
+pub async fn jwk_set(State(app): State<Arc<App>>, headers: HeaderMap) -> Result<Response, Problem> {
+    Ok(app.key_set().await?.jwk_set().answer(&headers))
+}
+
+impl From<Error> for Problem {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Db(error) => error.into(),
+            other => Self::internal(other),
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! Where the master key comes from: a setting, a named file, or a file made at the first start.
+
+use super::Error;
+use crate::base::random;
+use crate::config::MasterKeySource;
+use claviger_crypto::seal::MasterKey;
+use std::fs::OpenOptions;
+use std::io::{ErrorKind, Write as _};
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::path::Path;
+use zeroize::Zeroizing;
+
+/// Reads the master key, or makes the one in the data folder.
+///
+/// # Errors
+/// [`Error::Master`], saying what to do.
+pub fn obtain(source: &MasterKeySource) -> Result<MasterKey, Error> {
+    match source {
+        MasterKeySource::Given(key) => Ok(MasterKey::from_text(&key.to_text()).ok_or_else(unreadable)?),
+        MasterKeySource::File(path) => read(path),
+        MasterKeySource::Own(path) => match create(path) {
+            Ok(key) => Ok(key),
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => read(path),
+            Err(error) => {
+                Err(Error::Master(format!("the master key {} cannot be made: {error}", path.display())))
+            }
+        },
+    }
+}
+
+fn unreadable() -> Error {
+    Error::Master("the master key is not 43 characters of base64url".into())
+}
+
+fn read(path: &Path) -> Result<MasterKey, Error> {
+    let failed = |error| Error::Master(format!("the master key {} cannot be read: {error}", path.display()));
+    let mode = path.metadata().map_err(failed)?.permissions().mode();
+    if mode & 0o077 != 0 {
+        let path = path.display();
+        return Err(Error::Master(format!("others can read the master key; mend it with: chmod 600 {path}")));
+    }
+    let text = Zeroizing::new(std::fs::read_to_string(path).map_err(failed)?);
+    MasterKey::from_text(text.trim()).ok_or_else(unreadable)
+}
+
+fn create(path: &Path) -> std::io::Result<MasterKey> {
+    let key = MasterKey::new(random::bytes());
+    let mut file = OpenOptions::new().create_new(true).write(true).mode(0o600).open(path)?;
+    file.write_all(key.to_text().as_bytes())?;
+    file.write_all(b"\n")?;
+    file.sync_all()?;
+    // The folder's entry must be on the disk before anything is sealed with the key.
+    if let Some(folder) = path.parent() {
+        std::fs::File::open(folder)?.sync_all()?;
+    }
+    Ok(key)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn is_made_once_private_and_read_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("master.key");
+        let made = obtain(&MasterKeySource::Own(path.clone())).unwrap();
+        assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(obtain(&MasterKeySource::Own(path.clone())).unwrap().to_text(), made.to_text());
+        assert_eq!(obtain(&MasterKeySource::File(path)).unwrap().to_text(), made.to_text());
+    }
+
+    #[test]
+    fn a_readable_missing_or_broken_file_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("master.key");
+        assert!(obtain(&MasterKeySource::File(path.clone())).is_err());
+        std::fs::write(&path, "A".repeat(43)).unwrap();
+        std::fs::set_permissions(&path, PermissionsExt::from_mode(0o644)).unwrap();
+        assert!(obtain(&MasterKeySource::File(path.clone())).unwrap_err().to_string().contains("chmod 600"));
+        std::fs::set_permissions(&path, PermissionsExt::from_mode(0o600)).unwrap();
+        assert!(obtain(&MasterKeySource::File(path.clone())).is_ok());
+        std::fs::write(&path, "short").unwrap();
+        assert!(obtain(&MasterKeySource::File(path)).is_err());
+    }
+}

@@ -1,0 +1,85 @@
+//! `/login` over HTTP.
+
+use super::{Error, Login, flow};
+use crate::app::Cx;
+use crate::credentials::{Password, Unacceptable};
+use crate::http::basic::Basic;
+use crate::http::json::JsonBody;
+use crate::http::openapi::{Answer, Body, Operation};
+use crate::http::problem::{self, FieldError, Problem};
+use axum::Json;
+use schemars::JsonSchema;
+use secrecy::SecretString;
+use serde::{Deserialize, Serialize};
+
+/// A login.
+#[derive(Debug, Deserialize, JsonSchema)]
+pub struct LoginBody {
+    /// The e-mail address, or the name where one account alone bears it.
+    email: String,
+    /// The password.
+    #[schemars(with = "String")]
+    password: SecretString,
+}
+
+/// The tokens of a login.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Tokens {
+    /// The access token, a JWT (RFC 9068).
+    token: String,
+    /// Always `Bearer`.
+    token_type: &'static str,
+    /// Seconds until the token expires.
+    expires_in: u64,
+}
+
+const ANSWERS: &[Answer] = &[Answer::json::<Tokens>(200, "Logged in")];
+
+/// `POST /login`.
+pub const POST_LOGIN: Operation = Operation {
+    id: "logIn",
+    summary: "Log in by JSON",
+    request: Some(Body::json::<LoginBody>(
+        r#"{"email":"alice@example.org","password":"correct horse battery staple"}"#,
+    )),
+    answers: ANSWERS,
+    problems: &[&problem::WRONG_CREDENTIALS, &problem::BUSY, &problem::DATABASE_UNAVAILABLE],
+};
+
+/// `GET /login`.
+pub const GET_LOGIN: Operation = Operation {
+    id: "logInByBasic",
+    summary: "Log in by HTTP Basic",
+    request: None,
+    answers: ANSWERS,
+    problems: &[&problem::INVALID_FIELDS, &problem::BUSY, &problem::DATABASE_UNAVAILABLE],
+};
+
+/// `GET /login`.
+pub async fn by_basic(cx: Cx, basic: Basic) -> Result<Json<Tokens>, Problem> {
+    log_in(&cx, &basic.username, &basic.password).await
+}
+
+/// `POST /login`.
+pub async fn by_json(cx: Cx, JsonBody(body): JsonBody<LoginBody>) -> Result<Json<Tokens>, Problem> {
+    log_in(&cx, &body.email, &body.password).await
+}
+
+async fn log_in(cx: &Cx, identifier: &str, password: &SecretString) -> Result<Json<Tokens>, Problem> {
+    let password = Password::attempt(password).map_err(unacceptable)?;
+    let Login { token, expires_in } = flow::log_in(cx, identifier, password).await?;
+    Ok(Json(Tokens { token, token_type: "Bearer", expires_in: expires_in.as_secs() }))
+}
+
+fn unacceptable(why: Unacceptable) -> Problem {
+    Problem::fields(vec![FieldError { pointer: "/password".into(), detail: why.to_string().into() }])
+}
+
+impl From<Error> for Problem {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Credentials(error) => error.into(),
+            Error::Keys(error) => error.into(),
+        }
+    }
+}

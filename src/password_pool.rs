@@ -1,0 +1,153 @@
+//! The threads that hash passwords: as many as cores, behind a bounded queue.
+//!
+//! Each keeps its Argon2 memory while there is work and gives it back after some seconds without.
+//! They run at a lower priority than the server's threads, so that token checks never wait for them.
+//! A full queue refuses at once; nobody waits without a bound.
+
+use crate::config::Hash;
+use claviger_crypto::password::{Hasher, Params};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError, bounded};
+use std::time::Duration;
+use tokio::sync::oneshot;
+
+/// How long a thread keeps its memory without work.
+const IDLE: Duration = Duration::from_secs(3);
+
+/// How much less the threads matter than others (`nice`, 0 to 19).
+const NICE: i32 = 10;
+
+type Task = Box<dyn FnOnce(&mut Hasher) + Send>;
+
+/// A handle on the threads. They end when the last handle is dropped.
+#[derive(Clone, Debug)]
+pub struct PasswordPool {
+    queue: Sender<Task>,
+    params: Params,
+}
+
+/// Why a hash was not computed.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// The queue is full.
+    #[error("too many passwords are waiting to be hashed")]
+    Busy,
+    /// A thread failed while it worked on this.
+    #[error("a password thread failed")]
+    Failed,
+}
+
+impl PasswordPool {
+    /// Starts the threads.
+    ///
+    /// # Errors
+    /// If the system refuses a thread.
+    #[allow(clippy::disallowed_methods)] // The pool is one of the few places that start threads.
+    pub fn start(hash: Hash) -> std::io::Result<Self> {
+        let (queue, tasks) = bounded::<Task>(hash.queue);
+        for number in 0..hash.threads {
+            let tasks = tasks.clone();
+            let hasher = Hasher::new(hash.engine, hash.params).map_err(std::io::Error::other)?;
+            std::thread::Builder::new()
+                .name(format!("password-{number}"))
+                .spawn(move || work(hasher, &tasks))?;
+        }
+        Ok(Self { queue, params: hash.params })
+    }
+
+    /// The cost of new hashes.
+    pub fn params(&self) -> Params {
+        self.params
+    }
+
+    /// Runs `task` on one of the threads. A task whose caller has gone away is skipped.
+    ///
+    /// # Errors
+    /// [`Error::Busy`] at once if the queue is full.
+    pub async fn run<T, F>(&self, task: F) -> Result<T, Error>
+    where
+        F: FnOnce(&mut Hasher) -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        let (reply, answer) = oneshot::channel();
+        let task: Task = Box::new(move |hasher| {
+            if !reply.is_closed() {
+                let _ = reply.send(task(hasher));
+            }
+        });
+        self.queue.try_send(task).map_err(|error| match error {
+            TrySendError::Full(_) => Error::Busy,
+            TrySendError::Disconnected(_) => Error::Failed,
+        })?;
+        answer.await.map_err(|_| Error::Failed)
+    }
+}
+
+fn work(mut hasher: Hasher, tasks: &Receiver<Task>) {
+    // Not being allowed to is no reason not to work. On Linux this concerns this thread alone.
+    let _ = rustix::process::nice(NICE);
+    let mut wait = None;
+    loop {
+        let next = match wait {
+            Some(limit) => tasks.recv_timeout(limit),
+            None => tasks.recv().map_err(|_| RecvTimeoutError::Disconnected),
+        };
+        match next {
+            Ok(task) => {
+                let run = std::panic::AssertUnwindSafe(|| task(&mut hasher));
+                if std::panic::catch_unwind(run).is_err() {
+                    hasher.release_memory();
+                }
+                wait = Some(IDLE);
+            }
+            Err(RecvTimeoutError::Timeout) => {
+                hasher.release_memory();
+                wait = None;
+            }
+            Err(RecvTimeoutError::Disconnected) => return,
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::panic)]
+mod tests {
+    use super::*;
+    use claviger_crypto::password::Engine;
+
+    fn pool(queue: usize) -> PasswordPool {
+        let params = Params::new(64, 1, 1).unwrap();
+        PasswordPool::start(Hash { params, engine: Engine::Fast, threads: 1, queue }).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_full_queue_refuses_at_once() {
+        let pool = pool(1);
+        let (release, blocked) = std::sync::mpsc::channel::<()>();
+        let (started, wait) = oneshot::channel();
+        let busy = pool.clone();
+        let first = tokio::spawn(async move {
+            busy.run(move |_| {
+                let _ = started.send(());
+                let _ = blocked.recv();
+            })
+            .await
+        });
+        wait.await.unwrap();
+        let waiting = pool.clone();
+        let second = tokio::spawn(async move { waiting.run(|_| 2).await });
+        while pool.queue.is_empty() {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(pool.run(|_| 3).await, Err(Error::Busy));
+        release.send(()).unwrap();
+        assert_eq!(first.await.unwrap(), Ok(()));
+        assert_eq!(second.await.unwrap(), Ok(2));
+    }
+
+    #[tokio::test]
+    async fn a_panic_ends_one_task_only() {
+        let pool = pool(4);
+        assert_eq!(pool.run(|_| -> u8 { panic!("on purpose") }).await, Err(Error::Failed));
+        assert_eq!(pool.run(|_| 1).await, Ok(1));
+    }
+}

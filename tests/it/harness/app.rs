@@ -1,0 +1,126 @@
+//! A server of its own for each test, on a free port of loopback, with a clock that the test moves.
+
+use super::callers::{Account, Anonymous, Caller as _};
+use claviger::base::time::Clock;
+use claviger::config::raw::{Raw, Source, find};
+use claviger::config::{Config, resolve};
+use claviger::server::{self, Server, StartError};
+use serde_json::json;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+use tempfile::TempDir;
+
+/// When the tests' clocks start: 2026-11-23T12:00:00Z, in seconds.
+pub const NOW: i64 = 1_795_435_200;
+
+pub struct TestApp {
+    pub url: String,
+    pub issuer: String,
+    folder: TempDir,
+    clock: Arc<AtomicI64>,
+    settings: Vec<(&'static str, String)>,
+    server: Server,
+    pub http: reqwest::Client,
+}
+
+impl TestApp {
+    /// In the production posture, with the defaults.
+    pub async fn start() -> Self {
+        Self::with(&[]).await
+    }
+
+    /// In the posture of `serve --dev`.
+    pub async fn dev() -> Self {
+        Self::with(&[("dev", "true")]).await
+    }
+
+    /// With these settings, by their keys in `claviger.toml`.
+    pub async fn with(settings: &[(&'static str, &str)]) -> Self {
+        let settings = settings.iter().map(|(key, value)| (*key, (*value).to_owned())).collect();
+        let clock = Arc::new(AtomicI64::new(NOW * 1_000_000));
+        Self::launch(tempfile::tempdir().unwrap(), clock, settings).await
+    }
+
+    /// Ends the server and starts it again on the same folder, at the same time of its clock.
+    pub async fn restart(self) -> Self {
+        let Self { folder, clock, settings, server, http, .. } = self;
+        drop(http);
+        server.drain();
+        server.ended().await.unwrap();
+        Self::launch(folder, clock, settings).await
+    }
+
+    /// The same, with other settings.
+    pub async fn restart_with(mut self, settings: &[(&'static str, &str)]) -> Self {
+        self.settings = settings.iter().map(|(key, value)| (*key, (*value).to_owned())).collect();
+        self.restart().await
+    }
+
+    async fn launch(folder: TempDir, clock: Arc<AtomicI64>, settings: Vec<(&'static str, String)>) -> Self {
+        let issuer = "http://claviger.test".to_owned();
+        let server = start(folder.path(), &issuer, &clock, &settings).await;
+        let url = format!("http://{}", server.address);
+        let http = reqwest::Client::builder().no_proxy().build().unwrap();
+        Self { url, issuer, folder, clock, settings, server, http }
+    }
+
+    /// The folder of the database and the master key.
+    pub fn data_dir(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Moves the server's clock ahead.
+    pub fn advance(&self, by: Duration) {
+        self.clock.fetch_add(i64::try_from(by.as_micros()).unwrap(), Ordering::SeqCst);
+    }
+
+    /// A caller without credentials.
+    pub fn anonymous(&self) -> Anonymous<'_> {
+        Anonymous { app: self }
+    }
+
+    /// Makes an account `NAME@example.org` and logs it in.
+    pub async fn account(&self, name: &str) -> Account<'_> {
+        let (email, password) = (format!("{name}@example.org"), format!("{name} likes long walks"));
+        let body = json!({"email": email, "name": name, "password": password});
+        let made = self.anonymous().post("/user", &body).await;
+        assert_eq!(made.status, 201, "{}", made.text());
+        let answer = self.anonymous().post("/login", &json!({"email": email, "password": password})).await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        let token = answer.json()["token"].as_str().unwrap().to_owned();
+        let public_id = made.json()["user"]["public_id"].as_str().unwrap().to_owned();
+        Account { app: self, email, name: name.to_owned(), password, token, public_id }
+    }
+}
+
+/// The folder's lock is let go a moment after the last server on it has ended.
+async fn start(
+    folder: &Path,
+    issuer: &str,
+    clock: &Arc<AtomicI64>,
+    settings: &[(&'static str, String)],
+) -> Server {
+    for _ in 0..500 {
+        match server::start(config(folder, issuer, settings), Clock::Manual(clock.clone())).await {
+            Ok(server) => return server,
+            Err(StartError::Db(_)) => tokio::time::sleep(Duration::from_millis(10)).await,
+            Err(error) => panic!("{error}"),
+        }
+    }
+    panic!("the data folder stays locked")
+}
+
+fn config(folder: &Path, issuer: &str, settings: &[(&'static str, String)]) -> Config {
+    let mut raw = Raw::default();
+    let own = [
+        ("listen", "127.0.0.1:0".to_owned()),
+        ("issuer", issuer.to_owned()),
+        ("data_dir", folder.display().to_string()),
+    ];
+    for (key, value) in own.iter().chain(settings) {
+        raw.set(find(key).expect(key), value.clone(), Source::Flag);
+    }
+    resolve(&raw).unwrap_or_else(|faults| panic!("{faults:?}"))
+}

@@ -1,0 +1,166 @@
+//! Callers as types: each sends its own credentials, all ask in the same way.
+
+use super::app::TestApp;
+use reqwest::header::HeaderMap;
+use reqwest::{Method, RequestBuilder};
+use serde_json::Value;
+
+/// Someone who sends requests.
+pub trait Caller {
+    fn app(&self) -> &TestApp;
+
+    /// Adds the caller's credentials.
+    fn sign(&self, request: RequestBuilder) -> RequestBuilder;
+
+    /// A request by this caller, still to be sent.
+    fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        self.sign(self.app().http.request(method, format!("{}{path}", self.app().url)))
+    }
+
+    async fn get(&self, path: &str) -> Answer {
+        send(self.request(Method::GET, path)).await
+    }
+
+    async fn post(&self, path: &str, body: &Value) -> Answer {
+        send(self.request(Method::POST, path).json(body)).await
+    }
+
+    /// Sends bytes as they are under `content_type`.
+    async fn post_raw(&self, path: &str, content_type: &str, body: impl Into<reqwest::Body>) -> Answer {
+        send(self.request(Method::POST, path).header("content-type", content_type).body(body)).await
+    }
+}
+
+/// Sends a request and reads the whole answer.
+pub async fn send(request: RequestBuilder) -> Answer {
+    let response = request.send().await.unwrap();
+    let (status, headers) = (response.status().as_u16(), response.headers().clone());
+    Answer { status, headers, body: response.bytes().await.unwrap().to_vec() }
+}
+
+/// A whole answer.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: u16,
+    pub headers: HeaderMap,
+    pub body: Vec<u8>,
+}
+
+impl Answer {
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+
+    pub fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.text()))
+    }
+
+    /// The one value of a header; empty if there is none.
+    pub fn header(&self, name: &str) -> &str {
+        let mut values = self.headers.get_all(name).iter();
+        let value = values.next().map_or("", |value| value.to_str().unwrap());
+        assert!(values.next().is_none(), "{name} stands twice");
+        value
+    }
+
+    /// Asserts that this is a problem document (RFC 9457) of this status and kind, and gives it back.
+    #[track_caller]
+    pub fn problem(&self, status: u16, kind: &str) -> Value {
+        assert_eq!(self.status, status, "{}", self.text());
+        assert_eq!(self.header("content-type"), "application/problem+json");
+        let document = self.json();
+        assert_eq!(document["type"], format!("/docs#{kind}"), "{document}");
+        assert_eq!(document["status"], status);
+        assert_eq!(document["instance"], format!("urn:uuid:{}", self.header("x-request-id")));
+        for member in ["title", "detail"] {
+            assert!(document[member].as_str().is_some_and(|text| !text.is_empty()), "{document}");
+        }
+        document
+    }
+}
+
+/// Without credentials.
+#[derive(Clone, Copy)]
+pub struct Anonymous<'a> {
+    pub app: &'a TestApp,
+}
+
+/// With HTTP Basic.
+pub struct ByPassword<'a> {
+    pub app: &'a TestApp,
+    pub username: String,
+    pub password: String,
+}
+
+/// With a token in one of the three headers that the API reads.
+pub struct ByToken<'a> {
+    pub app: &'a TestApp,
+    pub token: String,
+    /// `authorization` (then as Bearer), `x-access-token` or `token`.
+    pub header: &'static str,
+}
+
+/// A person with an account, logged in; sends its token as Bearer.
+pub struct Account<'a> {
+    pub app: &'a TestApp,
+    pub email: String,
+    pub name: String,
+    pub password: String,
+    pub token: String,
+    pub public_id: String,
+}
+
+impl<'a> Account<'a> {
+    /// The same person at the login.
+    pub fn by_password(&self) -> ByPassword<'a> {
+        ByPassword { app: self.app, username: self.email.clone(), password: self.password.clone() }
+    }
+
+    /// The same person with the token in another header.
+    pub fn by_token(&self, header: &'static str) -> ByToken<'a> {
+        ByToken { app: self.app, token: self.token.clone(), header }
+    }
+}
+
+impl Caller for Anonymous<'_> {
+    fn app(&self) -> &TestApp {
+        self.app
+    }
+
+    fn sign(&self, request: RequestBuilder) -> RequestBuilder {
+        request
+    }
+}
+
+impl Caller for ByPassword<'_> {
+    fn app(&self) -> &TestApp {
+        self.app
+    }
+
+    fn sign(&self, request: RequestBuilder) -> RequestBuilder {
+        request.basic_auth(&self.username, Some(&self.password))
+    }
+}
+
+impl Caller for ByToken<'_> {
+    fn app(&self) -> &TestApp {
+        self.app
+    }
+
+    fn sign(&self, request: RequestBuilder) -> RequestBuilder {
+        match self.header {
+            "authorization" => request.bearer_auth(&self.token),
+            name => request.header(name, &self.token),
+        }
+    }
+}
+
+impl Caller for Account<'_> {
+    fn app(&self) -> &TestApp {
+        self.app
+    }
+
+    fn sign(&self, request: RequestBuilder) -> RequestBuilder {
+        request.bearer_auth(&self.token)
+    }
+}
