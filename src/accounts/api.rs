@@ -81,7 +81,7 @@ pub const GET_PROFILE: Operation = Operation {
 
 /// `POST /user`.
 pub async fn sign_up(cx: Cx, JsonBody(input): JsonBody<SignUp>) -> Result<impl IntoResponse, Problem> {
-    let (email, name, password) = valid(&cx, input)?;
+    let (email, name, password) = valid(&cx, &input)?;
     let account = credentials::flow::sign_up(&cx, email, name, password).await?;
     let user = NewUser {
         public_id: account.id.to_string(),
@@ -92,7 +92,7 @@ pub async fn sign_up(cx: Cx, JsonBody(input): JsonBody<SignUp>) -> Result<impl I
 }
 
 /// All faults of a sign-up at once.
-fn valid(cx: &Cx, input: SignUp) -> Result<(Email, Name, credentials::Password), Problem> {
+fn valid(cx: &Cx, input: &SignUp) -> Result<(Email, Name, credentials::Password), Problem> {
     let mut faults = Vec::new();
     let mut fault = |pointer: &'static str, why: String| {
         faults.push(FieldError { pointer: pointer.into(), detail: why.into() });

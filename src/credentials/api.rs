@@ -13,7 +13,7 @@ impl From<Error> for Problem {
                 .challenge(basic::CHALLENGE),
             Error::Account(error) => error.into(),
             Error::Db(error) => error.into(),
-            Error::Pool(Busy) | Error::Memory(_) => Self::busy(error),
+            Error::Pool(Busy) | Error::Memory(_) => Self::busy(&error),
             Error::Pool(Failed) => Self::internal(error),
         }
     }

@@ -109,7 +109,7 @@ async fn renew(cx: &Cx, stored: Stored, hash: &PasswordHash) {
     match replaced {
         Ok(_) => tracing::info!(event = "password-rehashed", %account, request_id = %cx.request_id),
         Err(error) => {
-            tracing::error!(%account, request_id = %cx.request_id, %error, "the new hash was not stored")
+            tracing::error!(%account, request_id = %cx.request_id, %error, "the new hash was not stored");
         }
     }
 }

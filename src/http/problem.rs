@@ -136,8 +136,8 @@ impl Problem {
     }
 
     /// Too much to do at the moment.
-    pub fn busy(cause: impl ToString) -> Self {
-        Self::retry(&BUSY, "The server has too much to do. Try again in a moment.", &cause)
+    pub fn busy(cause: &impl ToString) -> Self {
+        Self::retry(&BUSY, "The server has too much to do. Try again in a moment.", cause)
     }
 
     fn retry(kind: &'static Kind, detail: &'static str, cause: &impl ToString) -> Self {

@@ -60,6 +60,7 @@ fn create(path: &Path) -> std::io::Result<MasterKey> {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use std::fs::{Permissions, set_permissions};
 
     #[test]
     fn is_made_once_private_and_read_again() {
@@ -77,9 +78,9 @@ mod tests {
         let path = folder.path().join("master.key");
         assert!(obtain(&MasterKeySource::File(path.clone())).is_err());
         std::fs::write(&path, "A".repeat(43)).unwrap();
-        std::fs::set_permissions(&path, PermissionsExt::from_mode(0o644)).unwrap();
+        set_permissions(&path, Permissions::from_mode(0o644)).unwrap();
         assert!(obtain(&MasterKeySource::File(path.clone())).unwrap_err().to_string().contains("chmod 600"));
-        std::fs::set_permissions(&path, PermissionsExt::from_mode(0o600)).unwrap();
+        set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
         assert!(obtain(&MasterKeySource::File(path.clone())).is_ok());
         std::fs::write(&path, "short").unwrap();
         assert!(obtain(&MasterKeySource::File(path)).is_err());

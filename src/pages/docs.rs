@@ -1,5 +1,7 @@
 //! The API's description: `/openapi.json`, and a page of it to read at `/docs`, both made once at start.
 
+#![allow(clippy::indexing_slicing)] // Reading JSON by a name that is not there gives null.
+
 use crate::http::openapi::{Access, Answer, Described, Operation, document};
 use crate::http::prepared::Prepared;
 use crate::http::problem::{self, Kind};

@@ -115,7 +115,6 @@ def logged_in(answer):
     body = answer.json()
     same("token_type", body["token_type"], "Bearer")
     holds("expires_in is a whole number above 0", type(body["expires_in"]) is int and body["expires_in"] > 0)
-    holds("there is a refresh_token", isinstance(body["refresh_token"], str) and body["refresh_token"])
     same("the status of the profile", call("GET", "/user/profile", bearer(body["token"])).status, 200)
     return body
 

@@ -81,6 +81,28 @@ mod tests {
     }
 
     #[test]
+    fn weak_keys_are_refused() {
+        let odd = |bytes: usize| vec![0xff; bytes];
+        for (n, e) in [
+            (odd(128), vec![1, 0, 1]),
+            (odd(255), vec![1, 0, 1]),
+            (odd(1025), vec![1, 0, 1]),
+            ([odd(255), vec![0xfe]].concat(), vec![1, 0, 1]),
+            (odd(256), vec![1]),
+            (odd(256), vec![2]),
+            (odd(256), vec![1, 0, 0, 0, 1]),
+            (odd(256), vec![]),
+        ] {
+            assert!(
+                crate::jws::VerifyingKey::from_jwk(&PublicJwk::rsa(&n, &e)).is_err(),
+                "{} {e:?}",
+                n.len()
+            );
+        }
+        assert!(crate::jws::VerifyingKey::from_jwk(&PublicJwk::rsa(&odd(256), &[1, 0, 1])).is_ok());
+    }
+
+    #[test]
     fn rfc7517_appendix_a1_round_trip() {
         let jwk = PublicJwk::rsa(&crate::from_base64url(N).unwrap(), &[1, 0, 1]);
         let json = serde_json::to_value(&jwk).unwrap();

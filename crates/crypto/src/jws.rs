@@ -8,6 +8,7 @@ use crate::jwk::{Algorithm, PublicJwk};
 use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der};
 use aws_lc_rs::rsa::{KeyPair, KeySize, PublicKeyComponents};
 use aws_lc_rs::signature::{KeyPair as _, ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_SHA256};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
@@ -161,9 +162,15 @@ impl VerifyingKey {
     pub fn from_jwk(jwk: &PublicJwk) -> Result<Self, KeyError> {
         let n = crate::from_base64url(&jwk.n).ok_or(KeyError("n is not base64url"))?;
         let e = crate::from_base64url(&jwk.e).ok_or(KeyError("e is not base64url"))?;
+        // The library would notice only when it verifies.
+        let bits = n.iter().position(|byte| *byte != 0).map_or(0, |zeros| (n.len() - zeros) * 8);
+        let odd = |number: &[u8]| number.last().is_some_and(|byte| byte % 2 == 1);
+        if !(2048..=8192).contains(&bits) || !odd(&n) || !odd(&e) || e == [1] || e.len() > 4 {
+            return Err(KeyError("n and e are no RSA key of 2048 to 8192 bits"));
+        }
         let key = PublicKeyComponents { n, e }
             .to_parsed_public_key(&RSA_PKCS1_2048_8192_SHA256)
-            .map_err(|_| KeyError("n and e are no RSA key of at least 2048 bits"))?;
+            .map_err(|_| KeyError("n and e are no RSA key of 2048 to 8192 bits"))?;
         Ok(Self { algorithm: jwk.alg, key })
     }
 
@@ -208,8 +215,8 @@ impl<'a> Unverified<'a> {
         let Some((signing_input, signature)) = token.rsplit_once('.') else { return Err(three) };
         let Some((header, payload)) = signing_input.split_once('.') else { return Err(three) };
         let header = crate::from_base64url(header).ok_or(Error::Malformed("its header is not base64url"))?;
-        let header = serde_json::from_slice(&header)
-            .map_err(|_| Error::Malformed("its header is not the one this server writes"))?;
+        let header =
+            json_object(&header).ok_or(Error::Malformed("its header is not the one this server writes"))?;
         let payload =
             crate::from_base64url(payload).ok_or(Error::Malformed("its payload is not base64url"))?;
         let signature =
@@ -240,6 +247,12 @@ impl<'a> Unverified<'a> {
         }
         Ok(self.payload)
     }
+}
+
+/// Reads a JSON object in UTF-8 (RFC 7519 §7.2); an array in the order of the members is none.
+pub(crate) fn json_object<T: DeserializeOwned>(bytes: &[u8]) -> Option<T> {
+    let text = str::from_utf8(bytes).ok().filter(|text| text.starts_with('{'))?;
+    serde_json::from_str(text).ok()
 }
 
 impl AsRef<VerifyingKey> for VerifyingKey {

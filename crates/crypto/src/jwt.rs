@@ -3,7 +3,7 @@
 //! Signing and verifying know nothing of the wall clock: the caller passes the time.
 
 use crate::jws::{self, KeyError, SigningKey, Unverified, VerifyingKey};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// `typ` of an access token (RFC 9068 §2.1).
 pub const ACCESS_TOKEN: &str = "at+jwt";
@@ -25,7 +25,7 @@ pub struct AccessToken {
     /// When it was issued.
     pub iat: i64,
     /// Before this second it is refused. Not written by us.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "number", skip_serializing_if = "Option::is_none")]
     pub nbf: Option<i64>,
     /// This token's own id.
     pub jti: String,
@@ -33,6 +33,11 @@ pub struct AccessToken {
     pub client_id: String,
     /// The same as `sub`, for callers of the starting API.
     pub public_id: String,
+}
+
+/// A claim that may be missing, but not be anything else than a number.
+fn number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<i64>, D::Error> {
+    i64::deserialize(deserializer).map(Some)
 }
 
 /// What a token's claims are held against.
@@ -88,7 +93,7 @@ impl AccessToken {
         find: impl FnOnce(&str) -> Option<K>,
     ) -> Result<Self, Error> {
         let payload = Unverified::parse(token)?.verify(ACCESS_TOKEN, find)?;
-        let claims: Self = serde_json::from_slice(&payload).map_err(|_| Error::Claims)?;
+        let claims: Self = jws::json_object(&payload).ok_or(Error::Claims)?;
         claims.check(expected)?;
         Ok(claims)
     }

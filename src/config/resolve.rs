@@ -1,0 +1,346 @@
+//! From what was written to a [`Config`]: every value typed, checked against the others.
+//!
+//! All faults are found at once, so that an operator mends them in one go.
+
+use super::raw::{Fault, Raw};
+use super::{Config, Hash, Log, MasterKeySource};
+use crate::base::time::parse_duration;
+use claviger_crypto::jws::RsaBits;
+use claviger_crypto::password::{Engine, Params};
+use claviger_crypto::seal::MasterKey;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Turns what was written into a configuration.
+///
+/// # Errors
+/// Every fault found.
+pub fn resolve(raw: &Raw) -> Result<Config, Vec<Fault>> {
+    let mut r = Resolver { raw, faults: Vec::new() };
+    let dev = r.boolean("dev", false);
+    let listen = r.value(
+        "listen",
+        || SocketAddr::from((Ipv4Addr::LOCALHOST, 5000)),
+        |text| text.parse().ok(),
+        "it is not an address and port",
+        "Write it like 127.0.0.1:5000 or [::1]:5000",
+    );
+    let issuer = r.issuer(dev, listen);
+    let data_dir = PathBuf::from(r.raw.get("data_dir").unwrap_or("./claviger-data"));
+    let config = Config {
+        dev,
+        listen,
+        audience: r.raw.get("audience").map_or_else(|| issuer.clone(), str::to_owned),
+        issuer,
+        access_token_ttl: r.value(
+            "access_token_ttl",
+            || Duration::from_secs(if dev { 3600 } else { 900 }),
+            |text| parse_duration(text).filter(|ttl| (1..=86400).contains(&ttl.as_secs())),
+            "it is not a time between 1s and 24h",
+            "Write it like 90s, 15m or 1h",
+        ),
+        rsa_bits: r.value(
+            "rsa_bits",
+            || RsaBits::Rsa2048,
+            rsa_bits,
+            "RSA keys have 2048, 3072 or 4096 bits here",
+            "Choose one of these",
+        ),
+        password_min_length: r.number(
+            "password_min_length",
+            if dev { 1 } else { 8 },
+            if dev { 1 } else { 8 },
+            64,
+        ),
+        get_login: r.boolean("get_login", true),
+        cors_origins: r.origins(),
+        hash: r.hash(),
+        master_key: r.master_key(&data_dir),
+        data_dir,
+        log: Log {
+            level: r.value(
+                "log_level",
+                || tracing::Level::INFO,
+                |text| text.parse().ok(),
+                "there is no such level",
+                "Choose error, warn, info, debug or trace",
+            ),
+            json: r.value(
+                "log_format",
+                || !dev,
+                log_format,
+                "there is no such format",
+                "Choose text or json",
+            ),
+        },
+    };
+    if r.faults.is_empty() { Ok(config) } else { Err(r.faults) }
+}
+
+struct Resolver<'a> {
+    raw: &'a Raw,
+    faults: Vec<Fault>,
+}
+
+impl Resolver<'_> {
+    fn value<T>(
+        &mut self,
+        key: &str,
+        default: impl FnOnce() -> T,
+        parse: impl FnOnce(&str) -> Option<T>,
+        what: &str,
+        mend: &str,
+    ) -> T {
+        let Some(text) = self.raw.get(key) else { return default() };
+        parse(text.trim()).unwrap_or_else(|| {
+            self.faults.push(self.raw.fault(key, what, mend));
+            default()
+        })
+    }
+
+    fn boolean(&mut self, key: &str, default: bool) -> bool {
+        self.value(
+            key,
+            || default,
+            |text| text.parse().ok(),
+            "it is neither true nor false",
+            "Write true or false",
+        )
+    }
+
+    fn number(&mut self, key: &str, default: usize, least: usize, most: usize) -> usize {
+        let within = |text: &str| text.parse().ok().filter(|number| (least..=most).contains(number));
+        let what = format!("it is not a whole number from {least} to {most}");
+        self.value(key, || default, within, &what, "Write a number within these bounds")
+    }
+
+    fn issuer(&mut self, dev: bool, listen: SocketAddr) -> String {
+        let Some(issuer) = self.raw.get("issuer") else {
+            if !dev && !listen.ip().is_loopback() {
+                self.faults.push(self.raw.fault("issuer", "a server that others reach needs its public https URL",
+                    "Set it, such as --issuer https://auth.example.org, and let a TLS proxy forward to this server"));
+            } else if listen.port() == 0 {
+                self.faults.push(self.raw.fault(
+                    "issuer",
+                    "it cannot be guessed for port 0",
+                    "Set it with --issuer",
+                ));
+            }
+            return default_issuer(listen);
+        };
+        let url = url::Url::parse(issuer).ok().filter(|url| {
+            url.has_host() && url.query().is_none() && url.fragment().is_none() && url.username().is_empty()
+        });
+        let Some(url) = url.filter(|_| !issuer.ends_with('/')) else {
+            self.faults.push(self.raw.fault(
+                "issuer",
+                "it is not a plain URL",
+                "Write it like https://auth.example.org, without a closing slash, query or fragment",
+            ));
+            return issuer.to_owned();
+        };
+        let http_allowed = dev || listen.ip().is_loopback();
+        if url.scheme() != "https" && !(url.scheme() == "http" && http_allowed) {
+            self.faults.push(self.raw.fault(
+                "issuer",
+                "it must begin with https:// unless the server listens on loopback",
+                "Use the https URL of the proxy in front, or --dev while you try things out",
+            ));
+        }
+        issuer.to_owned()
+    }
+
+    fn origins(&mut self) -> Vec<String> {
+        let text = self.raw.get("cors_origins").unwrap_or_default();
+        let origins: Vec<&str> = text.split(',').map(str::trim).filter(|origin| !origin.is_empty()).collect();
+        for origin in &origins {
+            let exact = url::Url::parse(origin).is_ok_and(|url| {
+                matches!(url.scheme(), "http" | "https") && url.origin().ascii_serialization() == **origin
+            });
+            if !exact {
+                self.faults.push(self.raw.fault(
+                    "cors_origins",
+                    format!("`{origin}` is not an exact web origin"),
+                    "Write it like https://app.example.org, without path or wildcard",
+                ));
+            }
+        }
+        origins.into_iter().map(str::to_owned).collect()
+    }
+
+    fn hash(&mut self) -> Hash {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let memory = self.number("hash_memory_kib", 19456, 8, 1024 * 1024);
+        let passes = self.number("hash_passes", 2, 1, 64);
+        let lanes = self.number("hash_lanes", 1, 1, 16);
+        let small = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
+        let default = Params { memory_kib: 19456, passes: 2, lanes: 1 };
+        let params = Params::new(small(memory), small(passes), small(lanes)).unwrap_or_else(|bad| {
+            self.faults.push(self.raw.fault(
+                "hash_memory_kib",
+                bad.to_string(),
+                "Raise the memory or lower the lanes",
+            ));
+            default
+        });
+        if is_weak(params) && self.raw.get("dev") != Some("true") {
+            self.faults.push(self.raw.fault(
+                "hash_memory_kib",
+                "these Argon2id parameters are weaker than OWASP's least",
+                "Use m=19456,t=2,p=1 or one of 47104/1, 12288/3, 9216/4, 7168/5, or more",
+            ));
+        }
+        Hash {
+            params,
+            engine: self.value(
+                "hash_engine",
+                || Engine::Fast,
+                hash_engine,
+                "there is no such engine",
+                "Choose fast or plain",
+            ),
+            threads: self.number("hash_threads", cores, 1, 1024),
+            queue: self.number("hash_queue", 256, 1, 100_000),
+        }
+    }
+
+    fn master_key(&mut self, data_dir: &std::path::Path) -> MasterKeySource {
+        if let Some(text) = self.raw.get("master_key") {
+            match MasterKey::from_text(text.trim()) {
+                Some(key) => return MasterKeySource::Given(key),
+                None => self.faults.push(self.raw.fault(
+                    "master_key",
+                    "it is not 43 characters of base64url (32 bytes)",
+                    "Make one with: head -c 32 /dev/urandom | base64 | tr '+/' '-_' | tr -d '='",
+                )),
+            }
+        }
+        match self.raw.get("master_key_file") {
+            Some(path) => MasterKeySource::File(path.into()),
+            None => MasterKeySource::Own(data_dir.join("master.key")),
+        }
+    }
+}
+
+fn default_issuer(listen: SocketAddr) -> String {
+    let host = if listen.ip().is_unspecified() { IpAddr::V4(Ipv4Addr::LOCALHOST) } else { listen.ip() };
+    format!("http://{}", SocketAddr::new(host, listen.port()))
+}
+
+fn rsa_bits(text: &str) -> Option<RsaBits> {
+    [RsaBits::Rsa2048, RsaBits::Rsa3072, RsaBits::Rsa4096]
+        .into_iter()
+        .find(|bits| bits.count().to_string() == text)
+}
+
+fn hash_engine(text: &str) -> Option<Engine> {
+    match text {
+        "fast" => Some(Engine::Fast),
+        "plain" => Some(Engine::Plain),
+        _ => None,
+    }
+}
+
+fn log_format(text: &str) -> Option<bool> {
+    match text {
+        "json" => Some(true),
+        "text" => Some(false),
+        _ => None,
+    }
+}
+
+/// OWASP's Password Storage Cheat Sheet lists equally strong pairs of memory and passes.
+fn is_weak(params: Params) -> bool {
+    let least = [(47104, 1), (19456, 2), (12288, 3), (9216, 4), (7168, 5)];
+    !least.iter().any(|&(memory, passes)| params.memory_kib >= memory && params.passes >= passes)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::config::raw::{self, Source};
+
+    fn resolved(values: &[(&str, &str)]) -> Result<Config, Vec<Fault>> {
+        let mut raw = Raw::default();
+        for (key, value) in values {
+            raw.set(raw::find(key).unwrap(), (*value).to_owned(), Source::Flag);
+        }
+        resolve(&raw)
+    }
+
+    #[test]
+    fn the_defaults_are_a_production_posture() {
+        let config = resolved(&[]).unwrap();
+        assert_eq!(config.issuer, "http://127.0.0.1:5000");
+        assert_eq!(config.audience, config.issuer);
+        assert_eq!((config.password_min_length, config.access_token_ttl.as_secs()), (8, 900));
+        assert!(config.log.json && !config.dev && config.cors_origins.is_empty());
+        assert_eq!(config.hash.params, Params { memory_kib: 19456, passes: 2, lanes: 1 });
+    }
+
+    #[test]
+    fn dev_loosens_only_what_it_says() {
+        let config = resolved(&[("dev", "true")]).unwrap();
+        assert_eq!((config.password_min_length, config.access_token_ttl.as_secs()), (1, 3600));
+        assert!(!config.log.json);
+    }
+
+    #[test]
+    fn faults_say_where_and_how_to_mend() {
+        let bad: &[(&str, &str)] = &[
+            ("dev", "maybe"),
+            ("listen", "localhost"),
+            ("issuer", "ftp://x"),
+            ("issuer", "https://x/"),
+            ("issuer", "https://x?y"),
+            ("access_token_ttl", "25h"),
+            ("access_token_ttl", "0s"),
+            ("rsa_bits", "1024"),
+            ("password_min_length", "7"),
+            ("password_min_length", "65"),
+            ("get_login", "no"),
+            ("cors_origins", "*"),
+            ("cors_origins", "https://app.example.org/"),
+            ("hash_memory_kib", "4096"),
+            ("hash_passes", "0"),
+            ("hash_engine", "quick"),
+            ("hash_threads", "0"),
+            ("master_key", "short"),
+            ("log_level", "loud"),
+            ("log_format", "xml"),
+        ];
+        for (key, value) in bad {
+            let faults = resolved(&[(key, value)]).unwrap_err();
+            let flag = format!("--{}", raw::find(key).unwrap().flag());
+            assert!(
+                faults.iter().any(|fault| fault.place == flag || *key == "hash_passes"),
+                "{key}={value}: {faults:?}"
+            );
+        }
+        assert_eq!(resolved(&[("listen", "x"), ("rsa_bits", "1")]).unwrap_err().len(), 2, "all at once");
+    }
+
+    #[test]
+    fn an_issuer_is_https_unless_loopback_or_dev() {
+        assert!(resolved(&[("listen", "0.0.0.0:5000")]).is_err());
+        assert!(resolved(&[("listen", "0.0.0.0:5000"), ("issuer", "http://auth.example.org")]).is_err());
+        assert!(resolved(&[("listen", "0.0.0.0:5000"), ("issuer", "https://auth.example.org")]).is_ok());
+        assert_eq!(
+            resolved(&[("listen", "0.0.0.0:80"), ("dev", "true")]).unwrap().issuer,
+            "http://127.0.0.1:80"
+        );
+        assert!(resolved(&[("listen", "127.0.0.1:0")]).is_err());
+    }
+
+    #[test]
+    fn everything_is_shown_but_secrets() {
+        let config = resolved(&[("master_key", &"A".repeat(43))]).unwrap();
+        let shown = config.shown();
+        let keys: Vec<&str> = shown.iter().map(|(key, _)| *key).collect();
+        let declared: Vec<&str> = raw::SETTINGS.iter().map(|setting| setting.key).collect();
+        assert_eq!(keys, declared);
+        assert!(!format!("{shown:?}{config:?}").contains("AAAA"));
+    }
+}
