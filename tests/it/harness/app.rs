@@ -66,6 +66,11 @@ impl TestApp {
         Self { url, issuer, folder, clock, settings, server, http }
     }
 
+    /// The configuration of a server like this one.
+    pub fn config(&self) -> Config {
+        config(self.folder.path(), &self.issuer, &self.settings)
+    }
+
     /// The folder of the database and the master key.
     pub fn data_dir(&self) -> &Path {
         self.folder.path()

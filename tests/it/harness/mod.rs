@@ -6,5 +6,5 @@ mod callers;
 mod program;
 
 pub use app::{NOW, TestApp};
-pub use callers::{Account, Anonymous, Answer, ByPassword, ByToken, Caller};
+pub use callers::{Account, Anonymous, Answer, ByPassword, ByToken, Caller, send};
 pub use program::{Program, free_port};
