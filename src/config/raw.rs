@@ -133,7 +133,7 @@ impl Source {
     /// How a person would point at it: `--listen`, `CLAVIGER_LISTEN`, `listen in claviger.toml`.
     pub fn name(&self, setting: &Setting) -> String {
         match self {
-            Self::Default => format!("the default of {}", setting.key),
+            Self::Default => format!("--{}", setting.flag()),
             Self::File(path) => format!("{} in {}", setting.key, path.display()),
             Self::Environment => setting.variable(),
             Self::Flag => format!("--{}", setting.flag()),
