@@ -46,14 +46,20 @@ impl Email {
             return Err(Invalid::TooLong);
         }
         let (local, domain) = typed.rsplit_once('@').ok_or(Invalid::Form)?;
-        if !is_dot_atom(local) {
+        let folded = text::fold(local);
+        // Some letters fold to several: the limits hold for both forms, so that a key is an address too.
+        if !is_dot_atom(local) || !is_dot_atom(&folded) {
             return Err(Invalid::Local);
         }
         let domain = idna::domain_to_ascii_strict(domain).map_err(|_| Invalid::Domain)?;
         if domain.is_empty() || domain.ends_with('.') {
             return Err(Invalid::Domain);
         }
-        Ok(Self { typed: typed.to_owned(), key: format!("{}@{domain}", text::fold(local)) })
+        let key = format!("{folded}@{domain}");
+        if key.len() > MAX_LENGTH {
+            return Err(Invalid::TooLong);
+        }
+        Ok(Self { typed: typed.to_owned(), key })
     }
 
     /// The address as it was typed, without surrounding white space.
@@ -158,6 +164,11 @@ mod tests {
         }
         assert_eq!(Email::parse(&format!("a@{}.org", "b".repeat(300))), Err(Invalid::TooLong));
         assert_eq!(Email::parse(&format!("{}@b.org", "a".repeat(65))), Err(Invalid::Local));
+        assert_eq!(
+            Email::parse(&format!("{}@b.org", "\u{390}".repeat(20))),
+            Err(Invalid::Local),
+            "folds to 120 bytes"
+        );
     }
 
     proptest! {

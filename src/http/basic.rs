@@ -35,7 +35,11 @@ impl<S: Sync> FromRequestParts<S> for Basic {
     }
 }
 
-fn read(headers: &HeaderMap) -> Result<Basic, Problem> {
+/// The credentials of a request with these headers.
+///
+/// # Errors
+/// 401 without Basic credentials, 400 where they cannot be read.
+pub fn read(headers: &HeaderMap) -> Result<Basic, Problem> {
     let required = || {
         CREDENTIALS_REQUIRED
             .because("Send your e-mail address and password by HTTP Basic.")
