@@ -13,6 +13,9 @@ use tokio::sync::oneshot;
 /// How long a thread keeps its memory without work.
 const IDLE: Duration = Duration::from_secs(3);
 
+/// The longest a caller waits for its turn and its hash.
+const PATIENCE: Duration = Duration::from_secs(5);
+
 /// How much less the threads matter than others (`nice`, 0 to 19).
 const NICE: i32 = 10;
 
@@ -28,7 +31,7 @@ pub struct PasswordPool {
 /// Why a hash was not computed.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    /// The queue is full.
+    /// The queue is full, or does not get to this one within [`PATIENCE`].
     #[error("too many passwords are waiting to be hashed")]
     Busy,
     /// A thread failed while it worked on this.
@@ -62,7 +65,8 @@ impl PasswordPool {
     /// Runs `task` on one of the threads. A task whose caller has gone away is skipped.
     ///
     /// # Errors
-    /// [`Error::Busy`] at once if the queue is full.
+    /// [`Error::Busy`] at once if the queue is full, or after [`PATIENCE`]; then `task` is not run, or
+    /// its result is lost.
     pub async fn run<T, F>(&self, task: F) -> Result<T, Error>
     where
         F: FnOnce(&mut Hasher) -> T + Send + 'static,
@@ -78,7 +82,10 @@ impl PasswordPool {
             TrySendError::Full(_) => Error::Busy,
             TrySendError::Disconnected(_) => Error::Failed,
         })?;
-        answer.await.map_err(|_| Error::Failed)
+        match tokio::time::timeout(PATIENCE, answer).await {
+            Ok(answer) => answer.map_err(|_| Error::Failed),
+            Err(_) => Err(Error::Busy),
+        }
     }
 }
 

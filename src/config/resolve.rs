@@ -55,7 +55,7 @@ pub fn resolve(raw: &Raw) -> Result<Config, Vec<Fault>> {
         ),
         get_login: r.boolean("get_login", true),
         cors_origins: r.origins(),
-        hash: r.hash(),
+        hash: r.hash(dev),
         master_key: r.master_key(&data_dir),
         data_dir,
         log: Log {
@@ -169,7 +169,7 @@ impl Resolver<'_> {
         origins.into_iter().map(str::to_owned).collect()
     }
 
-    fn hash(&mut self) -> Hash {
+    fn hash(&mut self, dev: bool) -> Hash {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let memory = self.number("hash_memory_kib", 19456, 8, 1024 * 1024);
         let passes = self.number("hash_passes", 2, 1, 64);
@@ -184,7 +184,7 @@ impl Resolver<'_> {
             ));
             default
         });
-        if is_weak(params) && self.raw.get("dev") != Some("true") {
+        if is_weak(params) && !dev {
             self.faults.push(self.raw.fault(
                 "hash_memory_kib",
                 "these Argon2id parameters are weaker than OWASP's least",

@@ -43,12 +43,20 @@ fn read(path: &Path) -> Result<MasterKey, Error> {
     MasterKey::from_text(text.trim()).ok_or_else(unreadable)
 }
 
+/// Makes the file whole or not at all, and never over one that is there.
 fn create(path: &Path) -> std::io::Result<MasterKey> {
+    if path.exists() {
+        return Err(ErrorKind::AlreadyExists.into());
+    }
     let key = MasterKey::new(random::bytes());
-    let mut file = OpenOptions::new().create_new(true).write(true).mode(0o600).open(path)?;
+    let unfinished = path.with_extension("new");
+    let mut file =
+        OpenOptions::new().create(true).write(true).truncate(true).mode(0o600).open(&unfinished)?;
     file.write_all(key.to_text().as_bytes())?;
     file.write_all(b"\n")?;
     file.sync_all()?;
+    std::fs::hard_link(&unfinished, path)?;
+    std::fs::remove_file(&unfinished)?;
     // The folder's entry must be on the disk before anything is sealed with the key.
     if let Some(folder) = path.parent() {
         std::fs::File::open(folder)?.sync_all()?;
