@@ -66,7 +66,7 @@ pub const SIGN_UP: Operation = Operation {
     request: Some(Body::json::<SignUp>(
         r#"{"email":"alice@example.org","name":"Alice","password":"correct horse battery staple"}"#,
     )),
-    answers: &[Answer::json::<SignedUp>(201, "The account was made; `Location` is its profile")],
+    answers: &[Answer::json::<SignedUp>(201, "The account was made; Location is its profile")],
     problems: &[&problem::EMAIL_TAKEN, &problem::BUSY, &problem::DATABASE_UNAVAILABLE],
 };
 

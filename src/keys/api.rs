@@ -70,8 +70,8 @@ pub const GET_JWK_SET: Operation = Operation {
     summary: "The JWK set: all published public keys (RFC 7517)",
     request: None,
     answers: &[
-        Answer::json::<JwkSetSchema>(200, "The key set, with `ETag` and `Cache-Control`"),
-        Answer::empty(304, "The set is the one the caller has (`If-None-Match`)"),
+        Answer::json::<JwkSetSchema>(200, "The key set, with ETag and Cache-Control"),
+        Answer::empty(304, "The set is the one the caller has (If-None-Match)"),
     ],
     problems: &[&problem::BUSY],
 };
