@@ -116,7 +116,7 @@ fn work(mut hasher: Hasher, tasks: &Receiver<Task>) {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, clippy::panic)]
+#[allow(clippy::unwrap_used, clippy::panic, clippy::disallowed_methods)]
 mod tests {
     use super::*;
     use claviger_crypto::password::Engine;

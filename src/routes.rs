@@ -86,6 +86,7 @@ pub fn router(app: Arc<App>) -> Result<Router, askama::Error> {
     let layers = ServiceBuilder::new()
         .layer(axum::middleware::from_fn_with_state(app.clock.clone(), edge::edge))
         .option_layer(cors(&app.config.cors_origins))
+        .layer(axum::middleware::from_fn(edge::refuse))
         .layer(CatchPanicLayer::custom(edge::panicked))
         .layer(Extension(docs));
     let router =

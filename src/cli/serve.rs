@@ -26,12 +26,13 @@ pub(super) fn run(args: &ArgMatches) -> ExitCode {
 async fn serve(config: Config) -> Result<(), server::StartError> {
     let banner = config.dev.then(|| banner(&config));
     let (issuer, data_dir) = (config.issuer.clone(), config.data_dir.display().to_string());
+    let signals = server::Signals::receive()?;
     let server = server::start(config, Clock::System).await?;
     tracing::info!(address = %server.address, issuer, data_dir, version = env!("CARGO_PKG_VERSION"), "listening");
     if let Some(banner) = banner {
         println!("{banner}");
     }
-    server.run_until_signal().await?;
+    server.run_until_signal(signals).await?;
     tracing::info!("stopped");
     Ok(())
 }

@@ -154,7 +154,8 @@ pub struct Fault {
 
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}. {}.", self.place, self.what, self.mend)
+        let end = if self.mend.ends_with('?') { "" } else { "." };
+        write!(f, "{}: {}. {}{end}", self.place, self.what, self.mend)
     }
 }
 

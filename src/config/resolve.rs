@@ -141,7 +141,13 @@ impl Resolver<'_> {
             return issuer.to_owned();
         };
         let http_allowed = dev || listen.ip().is_loopback();
-        if url.scheme() != "https" && !(url.scheme() == "http" && http_allowed) {
+        if !matches!(url.scheme(), "http" | "https") {
+            self.faults.push(self.raw.fault(
+                "issuer",
+                "it is no web URL",
+                "Write it like https://auth.example.org",
+            ));
+        } else if url.scheme() == "http" && !http_allowed {
             self.faults.push(self.raw.fault(
                 "issuer",
                 "it must begin with https:// unless the server listens on loopback",

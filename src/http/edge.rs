@@ -1,16 +1,18 @@
 //! The outermost layer: one pass around every request, in and out.
 //!
-//! In: the request's id; what no route accepts is refused. Out: problem documents are written, the
+//! In: the request's id. Out: problem documents are written, the
 //! headers that every answer carries are set, and one line is logged, without path parameters or query.
 
 use crate::base::time::Clock;
 use crate::base::{id, random};
-use crate::http::problem::{MALFORMED_CREDENTIALS, METHOD_NOT_ALLOWED, NOT_FOUND, Problem, TOKEN_IN_QUERY};
+use crate::http::problem::{
+    MALFORMED_CREDENTIALS, MALFORMED_REQUEST, METHOD_NOT_ALLOWED, NOT_FOUND, Problem, TOKEN_IN_QUERY,
+};
 use axum::extract::{ConnectInfo, MatchedPath, Request, State};
 use axum::http::header::{
-    AUTHORIZATION, CACHE_CONTROL, CONTENT_SECURITY_POLICY, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
+    AUTHORIZATION, CACHE_CONTROL, CONTENT_SECURITY_POLICY, HOST, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
 };
-use axum::http::{HeaderName, HeaderValue};
+use axum::http::{HeaderName, HeaderValue, Version};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use std::any::Any;
@@ -36,10 +38,7 @@ pub async fn edge(State(clock): State<Clock>, mut request: Request, next: Next) 
     let route = request.extensions().get::<MatchedPath>().cloned();
     let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());
 
-    let response = match refused(&request) {
-        Some(problem) => problem.into_response(),
-        None => next.run(request).await,
-    };
+    let response = next.run(request).await;
 
     let id = id.to_string();
     let problem = response.extensions().get::<Problem>().cloned();
@@ -55,13 +54,25 @@ pub async fn edge(State(clock): State<Clock>, mut request: Request, next: Next) 
     finish(written(response, problem, &id), &id)
 }
 
-/// What is refused on every route.
+/// What is refused on every route. Stands inside CORS, so that a web page can read why.
+pub async fn refuse(request: Request, next: Next) -> Response {
+    match refused(&request) {
+        Some(problem) => problem.into_response(),
+        None => next.run(request).await,
+    }
+}
+
 fn refused(request: &Request) -> Option<Problem> {
-    if request.headers().get_all(AUTHORIZATION).iter().nth(1).is_some() {
+    let headers = request.headers();
+    let hosts = headers.get_all(HOST).iter().count();
+    if hosts > 1 || (hosts == 0 && request.version() == Version::HTTP_11) {
+        return Some(MALFORMED_REQUEST.because("Send one Host header."));
+    }
+    if headers.get_all(AUTHORIZATION).iter().nth(1).is_some() {
         return Some(MALFORMED_CREDENTIALS.because("Send one Authorization header."));
     }
     let query = request.uri().query().unwrap_or_default();
-    let mut names = query.split('&').map(|pair| pair.split('=').next().unwrap_or_default());
+    let mut names = url::form_urlencoded::parse(query.as_bytes()).map(|(name, _)| name);
     names
         .any(|name| SECRET_PARAMETERS.iter().any(|secret| name.eq_ignore_ascii_case(secret)))
         .then(|| TOKEN_IN_QUERY.because("Send the token in a header; never in a URL."))

@@ -70,6 +70,11 @@ impl Answer {
         Self { status, meaning, schema: Some(schema_of::<T>), content_type: "application/json" }
     }
 
+    /// The same under a more exact content type.
+    pub const fn as_type(self, content_type: &'static str) -> Self {
+        Self { content_type, ..self }
+    }
+
     /// An answer with a body of another type.
     pub const fn other(status: u16, meaning: &'static str, content_type: &'static str) -> Self {
         Self { status, meaning, schema: None, content_type }
@@ -98,7 +103,12 @@ impl Described<'_> {
     /// All problems that the route may answer with, least status first.
     pub fn problems(&self) -> Vec<&'static Kind> {
         let mut kinds: Vec<&'static Kind> = self.operation.problems.to_vec();
-        kinds.extend([&problem::TOKEN_IN_QUERY, &problem::MALFORMED_CREDENTIALS, &problem::INTERNAL_ERROR]);
+        kinds.extend([
+            &problem::MALFORMED_REQUEST,
+            &problem::TOKEN_IN_QUERY,
+            &problem::MALFORMED_CREDENTIALS,
+            &problem::INTERNAL_ERROR,
+        ]);
         match self.access {
             Access::Anyone => {}
             Access::Password => kinds.extend([&problem::CREDENTIALS_REQUIRED, &problem::WRONG_CREDENTIALS]),

@@ -34,6 +34,8 @@ macro_rules! kinds {
 }
 
 kinds! {
+    MALFORMED_REQUEST = 400 "malformed-request", "The request is not well formed",
+        "A request has exactly one Host header (RFC 9112 §3.2).";
     MALFORMED_JSON = 400 "malformed-json", "The body is not JSON",
         "The body must be one JSON object in UTF-8 in which no name stands twice.";
     MALFORMED_CREDENTIALS = 400 "malformed-credentials", "The credentials cannot be read",
@@ -114,7 +116,7 @@ pub struct Document {
     /// This request's id, as in the header `X-Request-Id` and the log.
     instance: String,
     /// The fields that are not valid.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     errors: Vec<FieldError>,
 }
 

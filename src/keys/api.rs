@@ -1,6 +1,6 @@
 //! The published keys over HTTP.
 
-use super::Error;
+use super::{Error, JWK_SET_TYPE};
 use crate::app::extract::Authenticated;
 use crate::app::{App, Cx};
 use crate::http::openapi::{Answer, Operation};
@@ -70,7 +70,7 @@ pub const GET_JWK_SET: Operation = Operation {
     summary: "The JWK set: all published public keys (RFC 7517)",
     request: None,
     answers: &[
-        Answer::json::<JwkSetSchema>(200, "The key set, with ETag and Cache-Control"),
+        Answer::json::<JwkSetSchema>(200, "The key set, with ETag and Cache-Control").as_type(JWK_SET_TYPE),
         Answer::empty(304, "The set is the one the caller has (If-None-Match)"),
     ],
     problems: &[&problem::BUSY],

@@ -10,14 +10,15 @@ use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
 use zeroize::Zeroizing;
 
-/// Reads the master key, or makes the one in the data folder.
+/// Reads the master key; makes the one in the data folder if `is_new`, so long as nothing is sealed.
 ///
 /// # Errors
 /// [`Error::Master`], saying what to do.
-pub fn obtain(source: &MasterKeySource) -> Result<MasterKey, Error> {
+pub fn obtain(source: &MasterKeySource, is_new: bool) -> Result<MasterKey, Error> {
     match source {
         MasterKeySource::Given(key) => Ok(MasterKey::from_text(&key.to_text()).ok_or_else(unreadable)?),
         MasterKeySource::File(path) => read(path),
+        MasterKeySource::Own(path) if !is_new => read(path),
         MasterKeySource::Own(path) => match create(path) {
             Ok(key) => Ok(key),
             Err(error) if error.kind() == ErrorKind::AlreadyExists => read(path),
@@ -33,7 +34,12 @@ fn unreadable() -> Error {
 }
 
 fn read(path: &Path) -> Result<MasterKey, Error> {
-    let failed = |error| Error::Master(format!("the master key {} cannot be read: {error}", path.display()));
+    let failed = |error| {
+        let path = path.display();
+        Error::Master(format!(
+            "the master key {path} cannot be read: {error}. Restore the one this database was started with"
+        ))
+    };
     let mode = path.metadata().map_err(failed)?.permissions().mode();
     if mode & 0o077 != 0 {
         let path = path.display();
@@ -74,23 +80,27 @@ mod tests {
     fn is_made_once_private_and_read_again() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("master.key");
-        let made = obtain(&MasterKeySource::Own(path.clone())).unwrap();
+        assert!(obtain(&MasterKeySource::Own(path.clone()), false).is_err(), "a lost one is not replaced");
+        assert!(!path.exists());
+        let made = obtain(&MasterKeySource::Own(path.clone()), true).unwrap();
         assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
-        assert_eq!(obtain(&MasterKeySource::Own(path.clone())).unwrap().to_text(), made.to_text());
-        assert_eq!(obtain(&MasterKeySource::File(path)).unwrap().to_text(), made.to_text());
+        assert_eq!(obtain(&MasterKeySource::Own(path.clone()), true).unwrap().to_text(), made.to_text());
+        assert_eq!(obtain(&MasterKeySource::File(path), true).unwrap().to_text(), made.to_text());
     }
 
     #[test]
     fn a_readable_missing_or_broken_file_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("master.key");
-        assert!(obtain(&MasterKeySource::File(path.clone())).is_err());
+        assert!(obtain(&MasterKeySource::File(path.clone()), true).is_err());
         std::fs::write(&path, "A".repeat(43)).unwrap();
         set_permissions(&path, Permissions::from_mode(0o644)).unwrap();
-        assert!(obtain(&MasterKeySource::File(path.clone())).unwrap_err().to_string().contains("chmod 600"));
+        assert!(
+            obtain(&MasterKeySource::File(path.clone()), true).unwrap_err().to_string().contains("chmod 600")
+        );
         set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
-        assert!(obtain(&MasterKeySource::File(path.clone())).is_ok());
+        assert!(obtain(&MasterKeySource::File(path.clone()), true).is_ok());
         std::fs::write(&path, "short").unwrap();
-        assert!(obtain(&MasterKeySource::File(path)).is_err());
+        assert!(obtain(&MasterKeySource::File(path), true).is_err());
     }
 }

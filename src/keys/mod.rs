@@ -71,6 +71,9 @@ pub enum Error {
     Key(#[from] claviger_crypto::jws::KeyError),
 }
 
+/// RFC 7517 §8.5.2.
+pub const JWK_SET_TYPE: &str = "application/jwk-set+json";
+
 /// How long verifiers may keep the JWK set, seconds.
 const MAX_AGE: u32 = 300;
 
@@ -96,7 +99,7 @@ impl KeySet {
     pub fn new(active: SigningKey, published: &[PublicJwk]) -> Result<Self, Error> {
         let body = serde_json::to_vec(&JwkSet { keys: published })
             .map_err(|error| crate::db::Error::Corrupt(error.to_string()))?;
-        let jwk_set = Prepared::new(body, "application/jwk-set+json", MAX_AGE);
+        let jwk_set = Prepared::new(body, JWK_SET_TYPE, MAX_AGE);
         Ok(Self { active, verifying: verifying_keys(published)?, jwk_set })
     }
 

@@ -6,5 +6,22 @@
 mod harness;
 
 mod accounts;
+mod bad_credentials;
+mod bad_fields;
+mod bad_input;
+mod bad_tokens;
+mod cli;
+mod cors;
+mod docs;
+mod framing;
+mod hashing;
+mod hygiene;
+mod keys;
+mod login;
+mod logs;
+mod passwords;
+mod program;
+mod shutdown;
+mod slow;
 mod surface;
 mod tidy;

@@ -25,9 +25,10 @@ const ORDER: &[&[&str]] = &[
 
 /// Where a library may be named. Nowhere else, so that it can be replaced there.
 const HOMES: &[(&str, &[&str])] = &[
-    ("axum::", &["http/", "pages/", "api.rs", "app/extract.rs", "routes.rs"]),
-    ("axum_server::", &["server.rs"]),
-    ("tower::", &["routes.rs"]),
+    ("axum::", &["http/", "pages/", "api.rs", "app/extract.rs", "routes.rs", "server/accept.rs"]),
+    ("hyper::", &["server/accept.rs"]),
+    ("hyper_util::", &["server/accept.rs"]),
+    ("tower::", &["routes.rs", "server/accept.rs"]),
     ("tower_http::", &["routes.rs"]),
     ("rusqlite::", &["db/"]),
     ("clap::", &["cli/"]),
@@ -35,7 +36,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("caseless::", &["base/"]),
     ("unicode_normalization::", &["base/"]),
     ("crossbeam_channel::", &["password_pool.rs"]),
-    ("rustix::", &["password_pool.rs", "server.rs"]),
+    ("rustix::", &["password_pool.rs", "server/"]),
     ("jiff::", &["base/time.rs"]),
     ("tracing_subscriber::", &["cli/logging.rs"]),
     ("toml::", &["config/"]),

@@ -45,7 +45,7 @@ impl TestApp {
 
     /// Ends the server and starts it again on the same folder, at the same time of its clock.
     pub async fn restart(self) -> Self {
-        let Self { folder, clock, settings, server, http, .. } = self;
+        let Self { folder, clock, settings, mut server, http, .. } = self;
         drop(http);
         server.drain();
         server.ended().await.unwrap();

@@ -4,6 +4,7 @@ use super::app::TestApp;
 use reqwest::header::HeaderMap;
 use reqwest::{Method, RequestBuilder};
 use serde_json::Value;
+use tokio::task::JoinSet;
 
 /// Someone who sends requests.
 pub trait Caller {
@@ -38,6 +39,11 @@ pub async fn send(request: RequestBuilder) -> Answer {
     Answer { status, headers, body: response.bytes().await.unwrap().to_vec() }
 }
 
+/// Sends requests at the same time; the answers come in the order in which they arrive.
+pub async fn all_at_once(requests: impl IntoIterator<Item = RequestBuilder>) -> Vec<Answer> {
+    requests.into_iter().map(send).collect::<JoinSet<Answer>>().join_all().await
+}
+
 /// A whole answer.
 #[derive(Debug)]
 pub struct Answer {
@@ -61,6 +67,20 @@ impl Answer {
         let value = values.next().map_or("", |value| value.to_str().unwrap());
         assert!(values.next().is_none(), "{name} stands twice");
         value
+    }
+
+    /// All that a caller can tell two refusals apart by: status, headers and body, but for the request's id.
+    pub fn essence(&self) -> (u16, Vec<(String, String)>, Value) {
+        let mut headers: Vec<(String, String)> = self
+            .headers
+            .iter()
+            .filter(|(name, _)| !matches!(name.as_str(), "x-request-id" | "date"))
+            .map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned()))
+            .collect();
+        headers.sort();
+        let mut body = self.json();
+        body.as_object_mut().unwrap().remove("instance");
+        (self.status, headers, body)
     }
 
     /// Asserts that this is a problem document (RFC 9457) of this status and kind, and gives it back.

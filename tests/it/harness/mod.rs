@@ -1,10 +1,16 @@
-//! What every test stands on: a server in this process ([`TestApp`]), callers as types, and the real
-//! program as a child process ([`Program`]).
+//! What every test stands on: a server in this process ([`TestApp`]), callers as types, plain
+//! connections ([`Wire`]), and the real program as a child process ([`Program`]).
 
 mod app;
 mod callers;
+mod database;
 mod program;
+mod token;
+mod wire;
 
 pub use app::{NOW, TestApp};
-pub use callers::{Account, Anonymous, Answer, ByPassword, ByToken, Caller, send};
+pub use callers::{Account, Anonymous, Answer, ByPassword, ByToken, Caller, all_at_once, send};
+pub use database::{count, database};
 pub use program::{Program, free_port};
+pub use token::decode;
+pub use wire::{Wire, assert_problem, exchange, quick, routes, statuses};

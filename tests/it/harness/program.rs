@@ -1,16 +1,18 @@
 //! The real program as a child process.
 
-use std::io::{BufRead as _, BufReader, Read as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
-use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
+use tempfile::NamedTempFile;
 
 /// A running `claviger serve`; killed when dropped.
 pub struct Program {
     pub child: Child,
     pub address: SocketAddr,
     pub url: String,
+    /// A file, since a pipe that nobody empties would stop the server.
+    log: NamedTempFile,
 }
 
 /// A port that was free a moment ago.
@@ -29,32 +31,42 @@ impl Program {
         command
     }
 
-    /// Runs a command to its end.
-    pub fn run(arguments: &[&str]) -> Output {
-        Self::command(arguments).output().unwrap()
-    }
-
     /// Starts a server on `data_dir` and a free port; returns when it accepts connections.
     pub fn serve(data_dir: &Path, arguments: &[&str]) -> Self {
-        let address = SocketAddr::from(([127, 0, 0, 1], free_port()));
-        let listen = address.to_string();
-        let own = ["serve", "--listen", &listen, "--data-dir", data_dir.to_str().unwrap()];
-        let mut child = Self::command(&[&own, arguments].concat())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+        Self::serve_by(Self::command(&[]), data_dir, arguments)
+    }
+
+    /// The same by a prepared command, such as one with variables.
+    pub fn serve_by(command: Command, data_dir: &Path, arguments: &[&str]) -> Self {
+        let mut program = Self::spawn(command, data_dir, free_port(), arguments);
         let until = Instant::now() + Duration::from_secs(20);
-        while TcpStream::connect(address).is_err() {
-            if child.try_wait().unwrap().is_some() || Instant::now() > until {
-                let _ = child.kill();
-                let mut log = String::new();
-                child.stderr.take().unwrap().read_to_string(&mut log).unwrap();
-                panic!("the server does not start: {log}");
-            }
+        while TcpStream::connect(program.address).is_err() {
+            let ended = program.child.try_wait().unwrap().is_some();
+            assert!(!ended && Instant::now() < until, "the server does not start: {}", program.log_text());
             std::thread::sleep(Duration::from_millis(5));
         }
-        Self { child, address, url: format!("http://{address}") }
+        program
+    }
+
+    /// A server that must refuse to start: its exit code and what it says.
+    pub fn refusal(command: Command, data_dir: &Path, port: u16, arguments: &[&str]) -> (i32, String) {
+        let mut program = Self::spawn(command, data_dir, port, arguments);
+        let status = program.wait(Duration::from_secs(10));
+        (status.code().unwrap(), program.log_text())
+    }
+
+    fn spawn(mut command: Command, data_dir: &Path, port: u16, arguments: &[&str]) -> Self {
+        let address = SocketAddr::from(([127, 0, 0, 1], port));
+        let log = NamedTempFile::new().unwrap();
+        let child = command
+            .args(["serve", "--listen", &address.to_string(), "--data-dir", data_dir.to_str().unwrap()])
+            .args(arguments)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(log.reopen().unwrap())
+            .spawn()
+            .unwrap();
+        Self { child, address, url: format!("http://{address}"), log }
     }
 
     /// Sends a signal by its name, such as `TERM` or `KILL`.
@@ -70,15 +82,25 @@ impl Program {
             if let Some(status) = self.child.try_wait().unwrap() {
                 return status;
             }
-            assert!(Instant::now() < until, "the server does not end");
+            assert!(Instant::now() < until, "the server does not end: {}", self.log_text());
             std::thread::sleep(Duration::from_millis(5));
         }
     }
 
-    /// The lines of its log, after its end.
-    pub fn log(&mut self) -> Vec<String> {
-        let stderr = self.child.stderr.take().unwrap();
-        BufReader::new(stderr).lines().map(Result::unwrap).collect()
+    /// Stops it as an operator does, and gives the lines of its log.
+    pub fn stop(&mut self) -> Vec<String> {
+        self.signal("TERM");
+        assert!(self.wait(Duration::from_secs(10)).success(), "{}", self.log_text());
+        self.log()
+    }
+
+    /// The lines of its log up to now.
+    pub fn log(&self) -> Vec<String> {
+        self.log_text().lines().map(str::to_owned).collect()
+    }
+
+    fn log_text(&self) -> String {
+        std::fs::read_to_string(self.log.path()).unwrap()
     }
 }
 

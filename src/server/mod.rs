@@ -1,5 +1,10 @@
 //! Starting a server and letting it end.
 
+mod accept;
+mod signals;
+
+pub use signals::Signals;
+
 use crate::app::App;
 use crate::base::time::Clock;
 use crate::config::Config;
@@ -7,25 +12,18 @@ use crate::db::{self, Db};
 use crate::keys::{self, Keyring, KeyringWriter};
 use crate::password_pool::PasswordPool;
 use crate::routes;
-use axum_server::Handle;
+use accept::Phase;
 use claviger_crypto::jws::{RsaBits, SigningKey};
 use claviger_crypto::seal::MasterKey;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::net::TcpSocket;
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-/// How long a client may take for the headers of a request, and stay silent between two.
-const HEADER_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// How long a client may take from connecting to its first complete request headers.
-const FIRST_REQUEST_TIMEOUT: Duration = Duration::from_secs(8);
-
-/// How long requests that are under way may take to finish after the signal to stop.
-const DRAIN_TIMEOUT: Duration = Duration::from_secs(8);
-
-/// The most bytes of a request's headers.
-const MAX_HEADER_BYTES: usize = 16 * 1024;
+/// How many connections may wait to be accepted.
+const BACKLOG: u32 = 1024;
 
 /// Why a server does not start. The text says what to do.
 #[derive(Debug, thiserror::Error)]
@@ -54,7 +52,7 @@ pub enum StartError {
 pub struct Server {
     /// Where it listens.
     pub address: SocketAddr,
-    handle: Handle<SocketAddr>,
+    phase: watch::Sender<Phase>,
     serving: JoinHandle<std::io::Result<()>>,
 }
 
@@ -62,78 +60,70 @@ pub struct Server {
 ///
 /// # Errors
 /// [`StartError`], saying what to do.
+#[allow(clippy::disallowed_methods)] // The accept loop is one of the few tasks that this program starts.
 pub async fn start(config: Config, clock: Clock) -> Result<Server, StartError> {
     raise_file_limit();
-    let listener =
-        TcpListener::bind(config.listen).map_err(|error| StartError::Listen(config.listen, error))?;
-    let address = listener.local_addr()?;
+    let listen = config.listen;
+    let unavailable = |error| StartError::Listen(listen, error);
+    let socket = bound(listen).map_err(unavailable)?;
     let db = Db::open(&config.data_dir, clock.now())?;
     let keyring = open_keyring(&config, &db, &clock).await?;
     let passwords = PasswordPool::start(config.hash)?;
-    let app = Arc::new(App { config, db, keyring, passwords, clock });
-    let handle = Handle::new();
-    let serving = serve(app, listener, handle.clone())?;
-    Ok(Server { address, handle, serving })
+    let router = routes::router(Arc::new(App { config, db, keyring, passwords, clock }))?;
+    // Only now: a connection is taken when it can be served.
+    let listener = socket.listen(BACKLOG).map_err(unavailable)?;
+    let address = listener.local_addr()?;
+    let (phase, phases) = watch::channel(Phase::Serving);
+    let serving = tokio::spawn(accept::run(listener, router, phases));
+    Ok(Server { address, phase, serving })
 }
 
 impl Server {
     /// Accepts no more connections, lets the requests under way finish, and ends.
     pub fn drain(&self) {
-        self.handle.graceful_shutdown(Some(DRAIN_TIMEOUT));
+        self.phase.send_replace(Phase::Draining);
     }
 
     /// Waits until the server has ended.
     ///
     /// # Errors
-    /// If accepting connections failed for good.
-    pub async fn ended(self) -> std::io::Result<()> {
-        self.serving.await.unwrap_or_else(|error| Err(std::io::Error::other(error)))
+    /// If the listener could not be used any more.
+    pub async fn ended(&mut self) -> std::io::Result<()> {
+        (&mut self.serving).await.unwrap_or_else(|error| Err(std::io::Error::other(error)))
     }
 
-    /// Waits for SIGTERM or SIGINT, then drains; a second signal ends the server at once.
+    /// Waits for a signal, then drains; a second signal ends the server at once.
     ///
     /// # Errors
-    /// If accepting connections failed for good, or signals cannot be received.
-    pub async fn run_until_signal(mut self) -> std::io::Result<()> {
-        use tokio::signal::unix::{SignalKind, signal};
-        let mut terminate = signal(SignalKind::terminate())?;
-        let mut interrupt = signal(SignalKind::interrupt())?;
-        let mut draining = false;
-        loop {
-            tokio::select! {
-                result = &mut self.serving => return result.unwrap_or_else(|error| Err(std::io::Error::other(error))),
-                _ = terminate.recv() => {}
-                _ = interrupt.recv() => {}
-            }
-            if draining {
-                self.handle.shutdown();
-            } else {
-                tracing::info!("stopping: no new connections, requests under way are finished first");
-                self.drain();
-                draining = true;
-            }
+    /// If the listener could not be used any more.
+    pub async fn run_until_signal(mut self, mut signals: Signals) -> std::io::Result<()> {
+        tokio::select! {
+            result = self.ended() => return result,
+            () = signals.next() => {}
         }
+        tracing::info!("stopping: no new connections, requests under way are finished first");
+        self.drain();
+        tokio::select! {
+            result = self.ended() => return result,
+            () = signals.next() => {}
+        }
+        self.phase.send_replace(Phase::Ended);
+        self.ended().await
     }
 }
 
-#[allow(clippy::disallowed_methods)] // The accept loop is one of the few tasks that this program starts.
-fn serve(
-    app: Arc<App>,
-    listener: TcpListener,
-    handle: Handle<SocketAddr>,
-) -> Result<JoinHandle<std::io::Result<()>>, StartError> {
-    let router = routes::router(app)?.into_make_service_with_connect_info::<SocketAddr>();
-    let mut server = axum_server::from_tcp(listener)?
-        .http1_only()
-        .first_request_timeout(FIRST_REQUEST_TIMEOUT)
-        .accept_error_handler(|peer, error| tracing::warn!(?peer, %error, "a connection was not accepted"))
-        .handle(handle);
-    server.http_builder().http1().header_read_timeout(HEADER_TIMEOUT).max_buf_size(MAX_HEADER_BYTES);
-    Ok(tokio::spawn(server.serve(router)))
+/// Takes the address without listening on it yet, so that a taken one is noticed before anything is made.
+fn bound(address: SocketAddr) -> std::io::Result<TcpSocket> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    Ok(socket)
 }
 
 async fn open_keyring(config: &Config, db: &Db, clock: &Clock) -> Result<Keyring, StartError> {
-    let master = keys::master::obtain(&config.master_key)?;
+    // A new master key in place of a lost one would hide that it is lost.
+    let is_new = keys::flow::list(db).await?.is_empty();
+    let master = keys::master::obtain(&config.master_key, is_new)?;
     let (writer, keyring) = Keyring::new();
     match keys::flow::load(db, &master).await? {
         Some(set) => writer.replace(set),

@@ -1,0 +1,126 @@
+//! Accepting connections and serving HTTP/1.1 on them (RFC 9112), each under limits of time.
+//!
+//! A stop loses no request that was sent: what the kernel has already taken in is accepted and
+//! served, then new connections are refused, then requests under way finish.
+
+use axum::Router;
+use axum::extract::ConnectInfo;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::GracefulShutdown;
+use std::net::SocketAddr;
+use std::time::Duration;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::sleep;
+use tokio_io_timeout::TimeoutStream;
+use tower::Service as _;
+
+/// How long a client may take for the headers of a request, from connecting or from its last answer.
+const HEADER_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long a client may leave an answer unread.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The most bytes of a request's headers.
+const MAX_HEADER_BYTES: usize = 16 * 1024;
+
+/// How long connections that were just accepted may take to deliver what their clients sent at once.
+const LAST_CALL: Duration = Duration::from_millis(100);
+
+/// How long requests that are under way may take to finish after a stop.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(8);
+
+/// What the loop is to do. Later phases follow earlier ones.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Phase {
+    Serving,
+    Draining,
+    Ended,
+}
+
+/// The connections that are open.
+struct Connections {
+    router: Router,
+    http: http1::Builder,
+    graceful: GracefulShutdown,
+    tasks: JoinSet<()>,
+}
+
+/// Serves until the phase is over.
+///
+/// # Errors
+/// If the listener cannot be used.
+pub(super) async fn run(
+    listener: TcpListener,
+    router: Router,
+    mut phase: watch::Receiver<Phase>,
+) -> std::io::Result<()> {
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT).max_buf_size(MAX_HEADER_BYTES);
+    let mut connections =
+        Connections { router, http, graceful: GracefulShutdown::new(), tasks: JoinSet::new() };
+    loop {
+        tokio::select! {
+            biased;
+            () = reached(&mut phase, Phase::Draining) => break,
+            Some(_) = connections.tasks.join_next() => {}
+            accepted = listener.accept() => match accepted {
+                Ok((stream, peer)) => connections.open(stream, peer),
+                Err(error) => {
+                    // Out of files, most likely: some will be closed soon.
+                    tracing::warn!(%error, "a connection was not accepted");
+                    sleep(Duration::from_millis(50)).await;
+                }
+            }
+        }
+    }
+    connections.accept_rest(listener)?;
+    connections.drain(phase).await;
+    Ok(())
+}
+
+async fn reached(phase: &mut watch::Receiver<Phase>, wanted: Phase) {
+    // If the other end is gone, nobody waits for the answers any more.
+    let _ = phase.wait_for(|phase| *phase >= wanted).await;
+}
+
+impl Connections {
+    fn open(&mut self, stream: TcpStream, peer: SocketAddr) {
+        let _ = stream.set_nodelay(true);
+        let mut stream = TimeoutStream::new(stream);
+        stream.set_write_timeout(Some(WRITE_TIMEOUT));
+        let router = self.router.clone();
+        let service = service_fn(move |mut request: hyper::Request<Incoming>| {
+            request.extensions_mut().insert(ConnectInfo(peer));
+            router.clone().call(request)
+        });
+        let connection = self.http.serve_connection(TokioIo::new(Box::pin(stream)), service);
+        let connection = self.graceful.watch(connection);
+        // Its errors are the client's: it broke off, was too slow, or spoke no HTTP.
+        self.tasks.spawn(async move { drop(connection.await) });
+    }
+
+    /// Accepts what the kernel has taken in, and refuses all that comes later.
+    fn accept_rest(&mut self, listener: TcpListener) -> std::io::Result<()> {
+        let listener = listener.into_std()?;
+        while let Ok((stream, peer)) = listener.accept() {
+            stream.set_nonblocking(true)?;
+            self.open(TcpStream::from_std(stream)?, peer);
+        }
+        Ok(())
+    }
+
+    async fn drain(self, mut phase: watch::Receiver<Phase>) {
+        // hyper would close a connection of which it has read nothing yet.
+        sleep(LAST_CALL).await;
+        tokio::select! {
+            () = self.graceful.shutdown() => {}
+            () = sleep(DRAIN_TIMEOUT) => tracing::warn!("some requests were not finished in time"),
+            () = reached(&mut phase, Phase::Ended) => {}
+        }
+    }
+}
