@@ -31,7 +31,7 @@ pub struct PasswordPool {
 /// Why a hash was not computed.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    /// The queue is full, or does not get to this one within [`PATIENCE`].
+    /// The queue is full, or does not get to this one within 5 seconds.
     #[error("too many passwords are waiting to be hashed")]
     Busy,
     /// A thread failed while it worked on this.
@@ -65,7 +65,7 @@ impl PasswordPool {
     /// Runs `task` on one of the threads. A task whose caller has gone away is skipped.
     ///
     /// # Errors
-    /// [`Error::Busy`] at once if the queue is full, or after [`PATIENCE`]; then `task` is not run, or
+    /// [`Error::Busy`] at once if the queue is full, or after 5 seconds; then `task` is not run, or
     /// its result is lost.
     pub async fn run<T, F>(&self, task: F) -> Result<T, Error>
     where
