@@ -19,11 +19,16 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Deserialize, JsonSchema)]
 pub struct SignUp {
     /// The e-mail address, one account per mailbox.
+    #[schemars(length(min = 3, max = 254), extend("format" = "idn-email"))]
     email: String,
-    /// The name to show, 1 to 200 characters.
+    /// The name to show, 1 to 200 characters, none of them a control character.
+    #[schemars(
+        length(min = 1, max = 200),
+        regex(pattern = r"^[^\x00-\x1f\x7f-\x9f]*\S[^\x00-\x1f\x7f-\x9f]*$")
+    )]
     name: String,
-    /// The password, at most 1,024 bytes.
-    #[schemars(with = "String")]
+    /// The password, 8 characters to 1,024 bytes (in dev from 1), none of them a control character.
+    #[schemars(with = "String", length(min = 1, max = 1024), regex(pattern = r"^[^\x00-\x1f\x7f-\x9f]+$"))]
     password: SecretString,
 }
 

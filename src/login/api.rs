@@ -18,7 +18,7 @@ pub struct LoginBody {
     /// The e-mail address, or the name where one account alone bears it.
     email: String,
     /// The password.
-    #[schemars(with = "String")]
+    #[schemars(with = "String", length(max = 1024), regex(pattern = r"^[^\x00-\x1f\x7f-\x9f]*$"))]
     password: SecretString,
 }
 
