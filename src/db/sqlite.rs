@@ -202,7 +202,12 @@ fn commit_group(connection: &Connection, group: &mut [Box<dyn Job>]) -> Result<(
     run(connection, "BEGIN IMMEDIATE")?;
     for job in group {
         run(connection, "SAVEPOINT job")?;
-        if !job.run(&mut Tx { connection }) {
+        let keep = job.run(&mut Tx { connection });
+        // SQLite itself rolls all back where it can no longer write: disk full, I/O error, no memory.
+        if connection.is_autocommit() {
+            return Err(Error::Unavailable("the disk is full or cannot be written".into()));
+        }
+        if !keep {
             run(connection, "ROLLBACK TO job")?;
         }
         run(connection, "RELEASE job")?;
