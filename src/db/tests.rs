@@ -8,6 +8,8 @@ use tokio::task::JoinHandle;
 const INSERT: &str = "INSERT INTO signing_keys (kid, state, public_jwk, sealed_pkcs8, created_at)
     VALUES ($1, 'active', '{}', $2, $3)";
 
+type Work = fn(&mut Tx<'_>) -> Result<usize, Error>;
+
 fn open() -> (tempfile::TempDir, Db) {
     let folder = tempfile::tempdir().unwrap();
     let db = Db::open(folder.path(), Timestamp::from_seconds(0)).unwrap();
@@ -40,7 +42,7 @@ async fn hold(db: &Db) -> (Sender<()>, JoinHandle<Result<(), Error>>) {
 }
 
 /// Runs these closures as one group; their outcomes in order.
-async fn as_group(db: &Db, works: Vec<fn(&mut Tx<'_>) -> Result<usize, Error>>) -> Vec<Result<usize, Error>> {
+async fn as_group(db: &Db, works: Vec<Work>) -> Vec<Result<usize, Error>> {
     let (release, held) = hold(db).await;
     let tasks: Vec<_> = works
         .into_iter()
@@ -82,7 +84,7 @@ async fn one_that_fails_takes_back_its_own_changes_alone() {
 async fn a_commit_that_fails_keeps_nothing_and_tells_everyone() {
     let (_folder, db) = open();
     // Checked at the commit only: a password of no account.
-    let orphan: fn(&mut Tx<'_>) -> Result<usize, Error> = |tx| {
+    let orphan: Work = |tx| {
         tx.execute("PRAGMA defer_foreign_keys = ON", &[])?;
         let sql = "INSERT INTO passwords (account_id, phc, updated_at) VALUES ($1, 'x', $2)";
         tx.execute(sql, &[uuid::Uuid::nil().into(), Timestamp::from_seconds(0).into()])
