@@ -4,7 +4,9 @@ CREATE TABLE accounts (
     email TEXT NOT NULL,
     email_key TEXT NOT NULL UNIQUE,
     name TEXT NOT NULL,
-    created_at @time NOT NULL
+    created_at @time NOT NULL,
+    -- Digest of the Idempotency-Key that the account was made with.
+    idempotency_key @bytes
 ) @options;
 
 -- Login by name looks for two rows at most.

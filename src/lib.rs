@@ -1,7 +1,7 @@
 //! Claviger: a self-hosted auth server. ARCHITECTURE.md is the map.
 //!
-//! A module imports only those above it in this list; within a feature: `mod` (types and rules),
-//! `store` (SQL), `flow` (use cases), `api` (HTTP).
+//! Within a feature: `mod` (types and rules), `store` (SQL), `flow` (use cases), `api` (HTTP). Which module
+//! may import which is written in `tests/it/tidy.rs`.
 
 pub mod accounts;
 pub mod app;

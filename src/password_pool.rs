@@ -90,8 +90,10 @@ impl PasswordPool {
 }
 
 fn work(mut hasher: Hasher, tasks: &Receiver<Task>) {
-    // Not being allowed to is no reason not to work. On Linux this concerns this thread alone.
-    let _ = rustix::process::nice(NICE);
+    // On Linux this concerns this thread alone. Not being allowed to is no reason not to work.
+    if cfg!(target_os = "linux") {
+        let _ = rustix::process::nice(NICE);
+    }
     let mut wait = None;
     loop {
         let next = match wait {

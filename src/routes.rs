@@ -101,7 +101,7 @@ fn cors(origins: &[String]) -> Option<CorsLayer> {
         return None;
     }
     let origins = origins.iter().filter_map(|origin| HeaderValue::from_str(origin).ok());
-    let headers = ["authorization", "content-type", "x-access-token", "token"];
+    let headers = ["authorization", "content-type", "idempotency-key", "x-access-token", "token"];
     let layer = CorsLayer::new()
         .allow_origin(AllowOrigin::list(origins))
         .allow_methods([Method::GET, Method::POST])

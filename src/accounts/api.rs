@@ -5,9 +5,10 @@ use crate::app::Cx;
 use crate::app::extract::{Authenticated, refused};
 use crate::base::email::Email;
 use crate::credentials;
+use crate::http::idempotency::IdempotencyKey;
 use crate::http::json::JsonBody;
 use crate::http::openapi::{Answer, Body, Operation};
-use crate::http::problem::{self, EMAIL_TAKEN, FieldError, Problem};
+use crate::http::problem::{self, EMAIL_TAKEN, FieldError, IDEMPOTENCY_KEY_REUSED, Problem};
 use axum::Json;
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
@@ -68,26 +69,37 @@ pub struct User {
 pub const SIGN_UP: Operation = Operation {
     id: "signUp",
     summary: "Make an account",
+    repeatable: true,
     request: Some(Body::json::<SignUp>(
         r#"{"email":"alice@example.org","name":"Alice","password":"correct horse battery staple"}"#,
     )),
     answers: &[Answer::json::<SignedUp>(201, "The account was made; Location is its profile")],
-    problems: &[&problem::EMAIL_TAKEN, &problem::BUSY, &problem::DATABASE_UNAVAILABLE],
+    problems: &[
+        &problem::EMAIL_TAKEN,
+        &problem::IDEMPOTENCY_KEY_REUSED,
+        &problem::BUSY,
+        &problem::DATABASE_UNAVAILABLE,
+    ],
 };
 
 /// `GET /user/profile`.
 pub const GET_PROFILE: Operation = Operation {
     id: "getProfile",
     summary: "The caller's own account",
+    repeatable: false,
     request: None,
     answers: &[Answer::json::<ProfileAnswer>(200, "The account that the token was issued to")],
     problems: &[&problem::DATABASE_UNAVAILABLE],
 };
 
 /// `POST /user`.
-pub async fn sign_up(cx: Cx, JsonBody(input): JsonBody<SignUp>) -> Result<impl IntoResponse, Problem> {
+pub async fn sign_up(
+    cx: Cx,
+    IdempotencyKey(key): IdempotencyKey,
+    JsonBody(input): JsonBody<SignUp>,
+) -> Result<impl IntoResponse, Problem> {
     let (email, name, password) = valid(&cx, &input)?;
-    let account = credentials::flow::sign_up(&cx, email, name, password).await?;
+    let account = credentials::flow::sign_up(&cx, email, name, password, key).await?;
     let user = NewUser {
         public_id: account.id.to_string(),
         email: account.email.to_string(),
@@ -130,6 +142,9 @@ impl From<Error> for Problem {
             Error::EmailTaken => {
                 EMAIL_TAKEN.because("An account with this e-mail address exists. Log in instead.")
             }
+            Error::KeyReused => IDEMPOTENCY_KEY_REUSED.because(
+                "An account was made with this key, but with other data. Take a new key for a new request.",
+            ),
             Error::Unknown => Self::internal(error),
             Error::Db(error) => error.into(),
         }

@@ -1,6 +1,6 @@
 //! What can be done with accounts.
 
-use super::{Error, NewAccount, Profile, store};
+use super::{Error, Name, NewAccount, Profile, REPEATABLE, store};
 use crate::app::Cx;
 use crate::base::email::Email;
 use crate::base::id::AccountId;
@@ -19,10 +19,23 @@ pub fn create(tx: &mut Tx<'_>, account: &NewAccount) -> Result<(), Error> {
 /// # Errors
 /// [`Error::EmailTaken`].
 pub async fn expect_free(cx: &Cx, email: &Email) -> Result<(), Error> {
-    match cx.app.db.read::<_, Error, _>(|tx| Ok(store::is_taken(tx, email.key())?)).await? {
-        true => Err(Error::EmailTaken),
-        false => Ok(()),
-    }
+    let key = email.key().to_owned();
+    let taken = cx.app.db.read::<_, Error, _>(move |tx| Ok(store::is_taken(tx, &key)?)).await?;
+    if taken { Err(Error::EmailTaken) } else { Ok(()) }
+}
+
+/// The account that an earlier request with this key made, if it was the same request.
+///
+/// # Errors
+/// [`Error::EmailTaken`] if another request made the account of this mailbox, [`Error::KeyReused`] if the
+/// key is the same and the rest is not.
+pub async fn made_before(cx: &Cx, email: &Email, name: &Name, key: [u8; 32]) -> Result<AccountId, Error> {
+    let (email_key, since) = (email.key().to_owned(), cx.now.minus(REPEATABLE));
+    let made =
+        cx.app.db.read::<_, Error, _>(move |tx| Ok(store::made_with(tx, &email_key, &key, since)?)).await?;
+    let (id, shown) = made.ok_or(Error::EmailTaken)?;
+    let same = shown.email == email.as_typed() && shown.name == name.as_str();
+    if same { Ok(id) } else { Err(Error::KeyReused) }
 }
 
 /// What the account shows of itself.
@@ -30,5 +43,5 @@ pub async fn expect_free(cx: &Cx, email: &Email) -> Result<(), Error> {
 /// # Errors
 /// [`Error::Unknown`] if it is gone.
 pub async fn profile(cx: &Cx, id: AccountId) -> Result<Profile, Error> {
-    cx.app.db.read(|tx| store::profile(tx, id)?.ok_or(Error::Unknown)).await
+    cx.app.db.read(move |tx| store::profile(tx, id)?.ok_or(Error::Unknown)).await
 }

@@ -9,6 +9,10 @@ use crate::base::email::Email;
 use crate::base::id::AccountId;
 use crate::base::text;
 use crate::base::time::Timestamp;
+use std::time::Duration;
+
+/// How long the making of an account can be repeated.
+const REPEATABLE: Duration = Duration::from_secs(24 * 3600);
 
 /// The longest name, in characters.
 pub const MAX_NAME_LENGTH: usize = 200;
@@ -67,6 +71,8 @@ pub struct NewAccount {
     pub name: Name,
     /// When it is made.
     pub created_at: Timestamp,
+    /// Digest of the key that its making can be repeated with.
+    pub idempotency_key: Option<[u8; 32]>,
 }
 
 /// What an account shows of itself.
@@ -84,6 +90,9 @@ pub enum Error {
     /// Another account has this mailbox.
     #[error("an account with this e-mail address exists")]
     EmailTaken,
+    /// The key was used to make another account than this one.
+    #[error("the idempotency key belongs to another request")]
+    KeyReused,
     /// There is no such account.
     #[error("there is no such account")]
     Unknown,

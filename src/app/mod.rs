@@ -30,9 +30,9 @@ impl App {
     /// The keys in use; waits for the first one at the first start.
     ///
     /// # Errors
-    /// [`keys::Error::None`] if it could not be made.
+    /// [`keys::Error::NotReady`] if there is none after a while.
     pub async fn key_set(&self) -> Result<Arc<KeySet>, keys::Error> {
-        self.keyring.current().await.ok_or(keys::Error::None)
+        self.keyring.current().await
     }
 }
 

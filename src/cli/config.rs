@@ -1,8 +1,9 @@
 //! `claviger config check|show`.
 
-use super::{WRONG, configuration, load};
+use super::{WRONG, configuration, load, print};
 use crate::config::raw::{Source, find};
-use crate::config::resolve;
+use crate::config::{MasterKeySource, resolve};
+use crate::keys;
 use clap::ArgMatches;
 use std::process::ExitCode;
 
@@ -15,27 +16,39 @@ pub(super) fn run(args: &ArgMatches) -> ExitCode {
 }
 
 fn check(args: &ArgMatches) -> ExitCode {
-    match configuration(args) {
-        Ok(config) => {
-            let posture = if config.dev { "dev; not for production" } else { "production" };
-            println!("The settings are good. Posture: {posture}.");
-            ExitCode::SUCCESS
-        }
-        Err(code) => code,
+    let config = match configuration(args) {
+        Ok(config) => config,
+        Err(code) => return code,
+    };
+    if let MasterKeySource::File(_) = config.master_key
+        && let Err(error) = keys::master::obtain(&config.master_key, false)
+    {
+        eprintln!("error: {error}");
+        return ExitCode::from(WRONG);
     }
+    let posture = if config.dev { "dev; not for production" } else { "production" };
+    print(format_args!("The settings are good. Posture: {posture}.\n"));
+    ExitCode::SUCCESS
 }
 
+/// Lines that a settings file may hold.
 fn show(args: &ArgMatches) -> ExitCode {
     let loaded = load(args);
     let (Ok(config), true) = (resolve(&loaded.raw), loaded.faults.is_empty()) else {
         return configuration(args).err().unwrap_or(ExitCode::from(WRONG));
     };
     for (key, value) in config.shown() {
-        let source = match loaded.raw.source(key) {
+        let source = loaded.raw.source(key);
+        let line = match value {
+            Some(value) => format!("{key} = {value}"),
+            None if source == Source::Default => format!("# {key} is not set"),
+            None => format!("# {key} is set and not shown"),
+        };
+        let source = match source {
             Source::Default => "default".to_owned(),
             source => find(key).map(|setting| source.name(setting)).unwrap_or_default(),
         };
-        println!("{:<45} # {source}", format!("{key} = {value}"));
+        print(format_args!("{line:<50} # {source}\n"));
     }
     ExitCode::SUCCESS
 }

@@ -1,6 +1,6 @@
 //! `claviger key list`.
 
-use super::{WRONG, configuration, failed};
+use super::{WRONG, configuration, failed, print};
 use crate::db::Db;
 use crate::keys;
 use clap::ArgMatches;
@@ -15,10 +15,10 @@ pub(super) fn run(args: &ArgMatches) -> ExitCode {
     };
     match stored(&config.data_dir) {
         Ok(keys) => {
-            println!("{:<45} {:<8} {:<6} MADE", "KEY ID", "STATE", "ALG");
+            print(format_args!("{:<45} {:<8} {:<6} MADE\n", "KEY ID", "STATE", "ALG"));
             for key in keys {
                 let (kid, alg) = (&key.public.kid, key.public.alg.name());
-                println!("{kid:<45} {:<8} {alg:<6} {}", key.state.name(), key.created_at);
+                print(format_args!("{kid:<45} {:<8} {alg:<6} {}\n", key.state.name(), key.created_at));
             }
             ExitCode::SUCCESS
         }

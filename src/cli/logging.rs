@@ -22,4 +22,6 @@ pub(super) fn start(log: Log) {
         layer.boxed()
     };
     registry().with(layer.with_filter(filter)).init();
+    // A panic ends one request or task; it belongs in the log like all else.
+    std::panic::set_hook(Box::new(|panic| tracing::error!(%panic, "a defect: please report it")));
 }

@@ -1,6 +1,6 @@
 //! `claviger serve`.
 
-use super::{configuration, failed, logging};
+use super::{configuration, failed, logging, print};
 use crate::base::time::Clock;
 use crate::config::Config;
 use crate::server;
@@ -30,7 +30,7 @@ async fn serve(config: Config) -> Result<(), server::StartError> {
     let server = server::start(config, Clock::System).await?;
     tracing::info!(address = %server.address, issuer, data_dir, version = env!("CARGO_PKG_VERSION"), "listening");
     if let Some(banner) = banner {
-        println!("{banner}");
+        print(format_args!("{banner}\n"));
     }
     server.run_until_signal(signals).await?;
     tracing::info!("stopped");

@@ -1,7 +1,7 @@
 //! `claviger token inspect`.
 
-use super::{FAILED, WRONG, configuration, failed, key};
-use crate::base::time::{Clock, Timestamp, format_duration};
+use super::{FAILED, WRONG, configuration, failed, key, print};
+use crate::base::time::{Clock, Timestamp};
 use crate::config::Config;
 use crate::keys;
 use clap::ArgMatches;
@@ -10,7 +10,6 @@ use claviger_crypto::jwt::{AccessToken, Expected};
 use serde_json::Value;
 use std::io::Read as _;
 use std::process::ExitCode;
-use std::time::Duration;
 
 pub(super) fn run(args: &ArgMatches) -> ExitCode {
     let Some(("inspect", args)) = args.subcommand() else { return ExitCode::from(WRONG) };
@@ -30,18 +29,18 @@ pub(super) fn run(args: &ArgMatches) -> ExitCode {
     };
     let token = token.trim();
     let mut parts = token.split('.');
-    println!("header  {}", shown(parts.next()));
-    println!("claims  {}", shown(parts.next()));
+    print(format_args!("header  {}\n", shown(parts.next())));
+    print(format_args!("claims  {}\n", shown(parts.next())));
     let now = Clock::System.now();
     match verdict(token, &config, now) {
         Ok(claims) => {
-            let left = Duration::from_secs(u64::try_from(claims.exp - now.as_seconds()).unwrap_or(0));
+            let left = claims.exp - now.as_seconds();
             let until = Timestamp::from_seconds(claims.exp);
-            println!("It verifies, until {until} (another {}).", format_duration(left));
+            print(format_args!("It verifies, until {until} (another {}).\n", in_words(left)));
             ExitCode::SUCCESS
         }
         Err(why) => {
-            println!("It does not verify: {why}.");
+            print(format_args!("It does not verify: {why}.\n"));
             ExitCode::from(FAILED)
         }
     }
@@ -59,4 +58,34 @@ fn shown(part: Option<&str>) -> String {
     let json = part.and_then(from_base64url).and_then(|bytes| serde_json::from_slice::<Value>(&bytes).ok());
     json.and_then(|json| serde_json::to_string_pretty(&json).ok())
         .unwrap_or_else(|| "(cannot be read)".into())
+}
+
+/// A time in its largest unit, rounded down.
+fn in_words(seconds: i64) -> String {
+    let (count, unit) = match seconds {
+        3600.. => (seconds / 3600, "hour"),
+        60.. => (seconds / 60, "minute"),
+        _ => (seconds, "second"),
+    };
+    format!("{count} {unit}{}", if count == 1 { "" } else { "s" })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::in_words;
+
+    #[test]
+    fn words() {
+        let of = [
+            (0, "0 seconds"),
+            (1, "1 second"),
+            (59, "59 seconds"),
+            (60, "1 minute"),
+            (3599, "59 minutes"),
+            (7200, "2 hours"),
+        ];
+        for (seconds, words) in of {
+            assert_eq!(in_words(seconds), words);
+        }
+    }
 }

@@ -46,7 +46,7 @@ pub fn load(file: Option<&Path>, environment: &[(String, String)], flags: &[(&st
     read_environment(&mut loaded, environment);
     for (key, value) in flags {
         if let Some(setting) = find(key) {
-            loaded.raw.set(setting, value.clone(), Source::Flag);
+            loaded.raw.set(setting, value, Source::Flag);
         }
     }
     loaded
@@ -55,7 +55,7 @@ pub fn load(file: Option<&Path>, environment: &[(String, String)], flags: &[(&st
 fn read_environment(loaded: &mut Loaded, environment: &[(String, String)]) {
     for (name, value) in environment.iter().filter(|(name, _)| name != FILE_VARIABLE) {
         match SETTINGS.iter().find(|setting| setting.variable() == *name) {
-            Some(setting) => loaded.raw.set(setting, value.clone(), Source::Environment),
+            Some(setting) => loaded.raw.set(setting, value, Source::Environment),
             // Not an error: Kubernetes makes such variables for a service named `claviger`.
             None => loaded.warnings.push(Fault {
                 place: name.clone(),
@@ -79,13 +79,16 @@ fn read_file(loaded: &mut Loaded, path: PathBuf, must_exist: bool) {
     let table = match text.parse::<toml::Table>() {
         Ok(table) => table,
         Err(error) => {
-            let what = format!("it is not TOML: {}", error.to_string().trim_end().replace('\n', "\n    "));
+            // Not the line itself: it may hold a secret.
+            let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+            let place = format!("{place}, line {}", before.lines().count().max(1));
+            let what = format!("it is not TOML ({})", error.message().replace('\n', ", "));
             return loaded.faults.push(Fault { place, what, mend: "Mend that line".into() });
         }
     };
     for (key, value) in &table {
         match (find(key), plain_text(value)) {
-            (Some(setting), Some(text)) => loaded.raw.set(setting, text, Source::File(path.clone())),
+            (Some(setting), Some(text)) => loaded.raw.set(setting, &text, Source::File(path.clone())),
             (Some(_), None) => loaded.faults.push(Fault {
                 place: format!("{key} in {place}"),
                 what: "it is neither text, a number, true or false, nor a list of texts".into(),
@@ -162,6 +165,9 @@ mod tests {
     #[test]
     fn a_named_file_must_be_there_and_be_toml() {
         assert_eq!(load(Some(Path::new("/nowhere/x.toml")), &[], &[]).faults.len(), 1);
+        let secret = file("dev = true\nmaster_key = AAAABBBBCCCC\n");
+        let fault = load(Some(secret.path()), &[], &[]).faults.first().unwrap().to_string();
+        assert!(fault.contains("line 2") && !fault.contains("AAAA"), "{fault}");
         let broken = file("listen = \n");
         assert!(load(Some(broken.path()), &[], &[]).faults.first().unwrap().what.contains("not TOML"));
         let named = [variable(FILE_VARIABLE, broken.path().to_str().unwrap())];

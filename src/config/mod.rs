@@ -37,6 +37,8 @@ pub struct Config {
     pub get_login: bool,
     /// Exact origins that browsers may call from.
     pub cors_origins: Vec<String>,
+    /// Most connections at once; others wait.
+    pub max_connections: usize,
     /// How passwords are hashed.
     pub hash: Hash,
     /// Where the master key comes from.
@@ -79,45 +81,52 @@ pub struct Log {
 }
 
 impl Config {
-    /// Each setting with its resolved value, secrets left out.
-    pub fn shown(&self) -> Vec<(&'static str, String)> {
+    /// Each setting with its resolved value as TOML; `None` for the secret one and for those that have none.
+    pub fn shown(&self) -> Vec<(&'static str, Option<toml::Value>)> {
         let Hash { params, engine, threads, queue } = self.hash;
-        let master_key_file = match &self.master_key {
-            MasterKeySource::Given(_) => "not used, master_key is set".to_owned(),
-            MasterKeySource::File(path) | MasterKeySource::Own(path) => path.display().to_string(),
-        };
-        let master_key = match self.master_key {
-            MasterKeySource::Given(_) => "(secret)",
-            _ => "(not set)",
-        };
+        let text = |text: &dyn std::fmt::Display| Some(toml::Value::String(text.to_string()));
+        let number = |number: usize| i64::try_from(number).ok().map(toml::Value::Integer);
+        let small = |number: u32| Some(toml::Value::Integer(number.into()));
+        let origins = self.cors_origins.iter().cloned().map(toml::Value::String).collect();
         vec![
-            ("dev", self.dev.to_string()),
-            ("listen", self.listen.to_string()),
-            ("data_dir", self.data_dir.display().to_string()),
-            ("issuer", self.issuer.clone()),
-            ("audience", self.audience.clone()),
-            ("access_token_ttl", format_duration(self.access_token_ttl)),
-            ("rsa_bits", self.rsa_bits.count().to_string()),
-            ("password_min_length", self.password_min_length.to_string()),
-            ("get_login", self.get_login.to_string()),
-            ("cors_origins", self.cors_origins.join(",")),
-            ("hash_memory_kib", params.memory_kib.to_string()),
-            ("hash_passes", params.passes.to_string()),
-            ("hash_lanes", params.lanes.to_string()),
-            (
-                "hash_engine",
-                match engine {
-                    Engine::Fast => "fast",
-                    Engine::Plain => "plain",
-                }
-                .to_owned(),
-            ),
-            ("hash_threads", threads.to_string()),
-            ("hash_queue", queue.to_string()),
-            ("master_key_file", master_key_file),
-            ("master_key", master_key.to_owned()),
-            ("log_level", self.log.level.to_string().to_lowercase()),
-            ("log_format", if self.log.json { "json" } else { "text" }.to_owned()),
+            ("dev", Some(self.dev.into())),
+            ("listen", text(&self.listen)),
+            ("data_dir", text(&self.data_dir.display())),
+            ("issuer", text(&self.issuer)),
+            ("audience", text(&self.audience)),
+            ("access_token_ttl", text(&format_duration(self.access_token_ttl))),
+            ("rsa_bits", small(self.rsa_bits.count())),
+            ("password_min_length", number(self.password_min_length)),
+            ("get_login", Some(self.get_login.into())),
+            ("cors_origins", Some(toml::Value::Array(origins))),
+            ("hash_memory_kib", small(params.memory_kib)),
+            ("hash_passes", small(params.passes)),
+            ("hash_lanes", small(params.lanes)),
+            ("hash_engine", text(&engine_name(engine))),
+            ("hash_threads", number(threads)),
+            ("hash_queue", number(queue)),
+            ("max_connections", number(self.max_connections)),
+            ("master_key_file", self.master_key.file().and_then(|path| text(&path.display()))),
+            ("master_key", None),
+            ("log_level", text(&self.log.level.to_string().to_lowercase())),
+            ("log_format", text(&if self.log.json { "json" } else { "text" })),
         ]
+    }
+}
+
+impl MasterKeySource {
+    /// The file named by the operator; the one in the data folder needs no setting.
+    fn file(&self) -> Option<&std::path::Path> {
+        match self {
+            Self::File(path) => Some(path),
+            Self::Given(_) | Self::Own(_) => None,
+        }
+    }
+}
+
+fn engine_name(engine: Engine) -> &'static str {
+    match engine {
+        Engine::Fast => "fast",
+        Engine::Plain => "plain",
     }
 }

@@ -1,5 +1,5 @@
 //! The settings as they may be written: each is declared once, here; its flag, its environment
-//! variable, its key in `claviger.toml`, its help and its line in `config show` are derived from that.
+//! variable, its key in `claviger.toml` and its help are derived from that.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -77,6 +77,7 @@ pub const SETTINGS: &[Setting] = &[
     ),
     setting("hash_threads", "COUNT", "as many as cores", "Threads that hash passwords"),
     setting("hash_queue", "COUNT", "256", "Logins that may wait for a hash; past that the answer is 503"),
+    setting("max_connections", "COUNT", "10000", "Most connections at once; others wait to be accepted"),
     setting(
         "master_key_file",
         "FILE",
@@ -160,15 +161,26 @@ impl fmt::Display for Fault {
 }
 
 /// The values that were written, each with its source.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct Raw {
     values: BTreeMap<&'static str, (String, Source)>,
 }
 
+/// Names and sources only: values may be secret.
+impl fmt::Debug for Raw {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map().entries(self.values.iter().map(|(key, (_, source))| (key, source))).finish()
+    }
+}
+
 impl Raw {
-    /// Writes a value over any from an earlier source.
-    pub fn set(&mut self, setting: &'static Setting, value: String, source: Source) {
-        self.values.insert(setting.key, (value, source));
+    /// Writes a value over any from an earlier source. White space around it is dropped, and nothing at all
+    /// counts as not set.
+    pub fn set(&mut self, setting: &'static Setting, value: &str, source: Source) {
+        let value = value.trim();
+        if !value.is_empty() {
+            self.values.insert(setting.key, (value.to_owned(), source));
+        }
     }
 
     /// The written value of `key`.

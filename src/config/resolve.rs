@@ -55,6 +55,7 @@ pub fn resolve(raw: &Raw) -> Result<Config, Vec<Fault>> {
         ),
         get_login: r.boolean("get_login", true),
         cors_origins: r.origins(),
+        max_connections: r.number("max_connections", 10_000, 1, 1_000_000),
         hash: r.hash(dev),
         master_key: r.master_key(&data_dir),
         data_dir,
@@ -93,20 +94,14 @@ impl Resolver<'_> {
         mend: &str,
     ) -> T {
         let Some(text) = self.raw.get(key) else { return default() };
-        parse(text.trim()).unwrap_or_else(|| {
+        parse(text).unwrap_or_else(|| {
             self.faults.push(self.raw.fault(key, what, mend));
             default()
         })
     }
 
     fn boolean(&mut self, key: &str, default: bool) -> bool {
-        self.value(
-            key,
-            || default,
-            |text| text.parse().ok(),
-            "it is neither true nor false",
-            "Write true or false",
-        )
+        self.value(key, || default, boolean, "it is neither true nor false", "Write true or false")
     }
 
     fn number(&mut self, key: &str, default: usize, least: usize, most: usize) -> usize {
@@ -130,7 +125,11 @@ impl Resolver<'_> {
             return default_issuer(listen);
         };
         let url = url::Url::parse(issuer).ok().filter(|url| {
-            url.has_host() && url.query().is_none() && url.fragment().is_none() && url.username().is_empty()
+            url.has_host()
+                && url.query().is_none()
+                && url.fragment().is_none()
+                && url.username().is_empty()
+                && url.password().is_none()
         });
         let Some(url) = url.filter(|_| !issuer.ends_with('/')) else {
             self.faults.push(self.raw.fault(
@@ -213,7 +212,7 @@ impl Resolver<'_> {
 
     fn master_key(&mut self, data_dir: &std::path::Path) -> MasterKeySource {
         if let Some(text) = self.raw.get("master_key") {
-            match MasterKey::from_text(text.trim()) {
+            match MasterKey::from_text(text) {
                 Some(key) => return MasterKeySource::Given(key),
                 None => self.faults.push(self.raw.fault(
                     "master_key",
@@ -232,6 +231,14 @@ impl Resolver<'_> {
 fn default_issuer(listen: SocketAddr) -> String {
     let host = if listen.ip().is_unspecified() { IpAddr::V4(Ipv4Addr::LOCALHOST) } else { listen.ip() };
     format!("http://{}", SocketAddr::new(host, listen.port()))
+}
+
+fn boolean(text: &str) -> Option<bool> {
+    match text {
+        "true" | "1" | "yes" | "on" => Some(true),
+        "false" | "0" | "no" | "off" => Some(false),
+        _ => None,
+    }
 }
 
 fn rsa_bits(text: &str) -> Option<RsaBits> {
@@ -271,7 +278,7 @@ mod tests {
     fn resolved(values: &[(&str, &str)]) -> Result<Config, Vec<Fault>> {
         let mut raw = Raw::default();
         for (key, value) in values {
-            raw.set(raw::find(key).unwrap(), (*value).to_owned(), Source::Flag);
+            raw.set(raw::find(key).unwrap(), value, Source::Flag);
         }
         resolve(&raw)
     }
@@ -306,7 +313,7 @@ mod tests {
             ("rsa_bits", "1024"),
             ("password_min_length", "7"),
             ("password_min_length", "65"),
-            ("get_login", "no"),
+            ("get_login", "maybe"),
             ("cors_origins", "*"),
             ("cors_origins", "https://app.example.org/"),
             ("hash_memory_kib", "4096"),

@@ -9,16 +9,32 @@ use crate::base::id::{self, AccountId};
 use crate::base::random;
 use claviger_crypto::password::{Hasher, OutOfMemory, Params, PasswordHash};
 
-/// Makes an account that logs in with `password`.
+/// Makes an account that logs in with `password`. The same request with the same `key` makes it once
+/// and is answered alike.
 ///
 /// # Errors
 /// [`accounts::Error::EmailTaken`], or that there is no capacity now; then nothing was made.
-pub async fn sign_up(cx: &Cx, email: Email, name: Name, password: Password) -> Result<NewAccount, Error> {
-    accounts::flow::expect_free(cx, &email).await?;
-    let salt = random::bytes();
-    let hash = cx.app.passwords.run(move |hasher| hasher.hash(password.as_bytes(), salt)).await??;
+pub async fn sign_up(
+    cx: &Cx,
+    email: Email,
+    name: Name,
+    password: Password,
+    key: Option<[u8; 32]>,
+) -> Result<NewAccount, Error> {
     let id = AccountId(id::uuid_v7(cx.now, random::bytes()));
-    let account = NewAccount { id, email, name, created_at: cx.now };
+    let account = NewAccount { id, email, name, created_at: cx.now, idempotency_key: key };
+    match (create(cx, &account, &password).await, key) {
+        (Err(Error::Account(accounts::Error::EmailTaken)), Some(key)) => {
+            repeat(cx, account, password, key).await
+        }
+        (result, _) => result.map(|()| account),
+    }
+}
+
+async fn create(cx: &Cx, account: &NewAccount, password: &Password) -> Result<(), Error> {
+    accounts::flow::expect_free(cx, &account.email).await?;
+    let (password, salt) = (password.clone(), random::bytes());
+    let hash = cx.app.passwords.run(move |hasher| hasher.hash(password.as_bytes(), salt)).await??;
     let (row, phc) = (account.clone(), hash.to_string());
     cx.app
         .db
@@ -28,7 +44,22 @@ pub async fn sign_up(cx: &Cx, email: Email, name: Name, password: Password) -> R
         })
         .await?;
     tracing::info!(event = "sign-up", account = %account.id, address = %cx.address, request_id = %cx.request_id);
-    Ok(account)
+    Ok(())
+}
+
+/// The answer to a sign-up that was made before: the same, for who knows the same password.
+async fn repeat(
+    cx: &Cx,
+    account: NewAccount,
+    password: Password,
+    key: [u8; 32],
+) -> Result<NewAccount, Error> {
+    let made = accounts::flow::made_before(cx, &account.email, &account.name, key).await?;
+    match verify(cx, account.email.as_typed(), password).await {
+        Ok(id) if id == made => Ok(NewAccount { id, ..account }),
+        Ok(_) | Err(Error::Wrong) => Err(accounts::Error::KeyReused.into()),
+        Err(error) => Err(error),
+    }
 }
 
 /// Finds the account of `identifier` (an e-mail address, or a name that one account alone bears) if
@@ -86,10 +117,10 @@ async fn find(cx: &Cx, identifier: &str) -> Result<Option<Stored>, Error> {
     // A name never stands for a mailbox: what holds an @ is looked up as an address alone.
     if identifier.contains('@') {
         let Ok(email) = Email::parse(identifier) else { return Ok(None) };
-        return cx.app.db.read(|tx| Ok(store::by_email(tx, email.key())?)).await;
+        return cx.app.db.read(move |tx| Ok(store::by_email(tx, email.key())?)).await;
     }
     let Ok(name) = Name::parse(identifier) else { return Ok(None) };
-    let mut bearers = cx.app.db.read::<_, Error, _>(|tx| Ok(store::by_name(tx, name.as_str())?)).await?;
+    let mut bearers = cx.app.db.read::<_, Error, _>(move |tx| Ok(store::by_name(tx, name.as_str())?)).await?;
     Ok(if bearers.len() == 1 { bearers.pop() } else { None })
 }
 

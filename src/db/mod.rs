@@ -5,7 +5,7 @@
 
 mod error;
 mod folder;
-pub mod migrate;
+mod migrate;
 mod sqlite;
 mod value;
 
@@ -62,8 +62,9 @@ impl Db {
     /// What `work` returns, or the database's own error.
     pub async fn read<T, E, F>(&self, work: F) -> Result<T, E>
     where
-        F: FnMut(&mut Tx<'_>) -> Result<T, E> + Send,
-        E: From<Error>,
+        F: FnMut(&mut Tx<'_>) -> Result<T, E> + Send + 'static,
+        T: Send + 'static,
+        E: From<Error> + Send + 'static,
     {
         self.engine.read(work)
     }

@@ -13,6 +13,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
 use tokio::sync::oneshot;
 
 const FILE: &str = "claviger.db";
@@ -23,11 +24,29 @@ const GROUP: usize = 256;
 /// Most closures waiting for the writer; past that callers are told to come back.
 const QUEUE: usize = 4096;
 
+/// Readers are dropped before the writer: the last connection to close tidies the files up.
 #[derive(Clone)]
 pub(super) struct Sqlite {
-    /// `None` where the database was opened for reading only.
-    writer: Option<SyncSender<Box<dyn Job>>>,
     readers: Arc<Readers>,
+    /// `None` where the database was opened for reading only.
+    writer: Option<Arc<Writer>>,
+}
+
+/// The writer's queue and thread.
+struct Writer {
+    queue: Option<SyncSender<Box<dyn Job>>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// Waits until what was queued is written and the database is closed.
+impl Drop for Writer {
+    fn drop(&mut self) {
+        drop(self.queue.take());
+        if let Some(thread) = self.thread.take() {
+            // A panic there was logged where it happened.
+            let _ = thread.join();
+        }
+    }
 }
 
 struct Readers {
@@ -52,21 +71,23 @@ impl Sqlite {
         connection.pragma_update(None, "journal_mode", "wal")?;
         connection.pragma_update(None, "synchronous", "full")?;
         migrate::run(&mut connection, now)?;
-        let (writer, queue) = sync_channel(QUEUE);
-        std::thread::Builder::new()
+        let (sender, queue) = sync_channel(QUEUE);
+        let thread = std::thread::Builder::new()
             .name("db-writer".into())
             .spawn(move || {
                 run_writer(&connection, &queue);
                 drop((connection, lock));
             })
             .map_err(|error| Error::Unavailable(error.to_string()))?;
-        Ok(Self { writer: Some(writer), readers: Arc::new(Readers { path, idle: Mutex::default() }) })
+        let writer = Writer { queue: Some(sender), thread: Some(thread) };
+        let readers = Readers { path, idle: Mutex::default() };
+        Ok(Self { readers: Arc::new(readers), writer: Some(Arc::new(writer)) })
     }
 
     pub(super) fn open_read_only(data_dir: &Path) -> Result<Self, Error> {
         let path = data_dir.join(FILE);
         let first = connect(&path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
-        Ok(Self { writer: None, readers: Arc::new(Readers { path, idle: Mutex::new(vec![first]) }) })
+        Ok(Self { readers: Arc::new(Readers { path, idle: Mutex::new(vec![first]) }), writer: None })
     }
 
     pub(super) async fn write<T, E, F>(&self, work: F) -> Result<T, E>
@@ -78,8 +99,9 @@ impl Sqlite {
         let (reply, answer) = oneshot::channel();
         let job = Box::new(WriteJob { work, outcome: None, reply });
         let unavailable = |why: &str| E::from(Error::Unavailable(why.to_owned()));
-        let writer = self.writer.as_ref().ok_or_else(|| unavailable("it was opened for reading"))?;
-        writer.try_send(job).map_err(|error| match error {
+        let queue = self.writer.as_ref().and_then(|writer| writer.queue.as_ref());
+        let queue = queue.ok_or_else(|| unavailable("it was opened for reading"))?;
+        queue.try_send(job).map_err(|error| match error {
             TrySendError::Full(_) => unavailable("too many changes are waiting"),
             TrySendError::Disconnected(_) => unavailable("the writer has stopped"),
         })?;

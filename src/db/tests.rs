@@ -120,8 +120,9 @@ async fn a_reader_sees_one_moment() {
     let (entered, has_entered) = channel();
     let reader = tokio::task::spawn_blocking(move || {
         tokio::runtime::Handle::current().block_on(inside.read::<_, Error, _>(move |tx| {
-            let count =
-                |tx: &mut Tx<'_>| tx.first("SELECT count(*) FROM signing_keys", &[], |row| row.get::<i64>(0));
+            let count = |tx: &mut Tx<'_>| {
+                tx.all("SELECT kid FROM signing_keys", &[], |_| Ok(())).map(|rows| rows.len())
+            };
             let before = count(tx)?;
             let _ = entered.send(());
             let _ = wait.recv();
@@ -131,7 +132,7 @@ async fn a_reader_sees_one_moment() {
     tokio::task::spawn_blocking(move || has_entered.recv()).await.unwrap().unwrap();
     writer.write(|tx| insert(tx, "a")).await.unwrap();
     release.send(()).unwrap();
-    assert_eq!(reader.await.unwrap().unwrap(), (Some(0), Some(0)));
+    assert_eq!(reader.await.unwrap().unwrap(), (0, 0));
     assert_eq!(kids(&db).await, ["a"]);
 }
 

@@ -8,8 +8,6 @@ use uuid::Uuid;
 /// A parameter of a statement.
 #[derive(Clone, Copy, Debug)]
 pub enum Value<'a> {
-    /// A whole number.
-    Integer(i64),
     /// Text.
     Text(&'a str),
     /// Bytes: `@bytes` in migrations.
@@ -18,6 +16,14 @@ pub enum Value<'a> {
     Uuid(Uuid),
     /// A moment: `@time` in migrations.
     Time(Timestamp),
+    /// NULL.
+    Null,
+}
+
+impl<'a, T: Into<Value<'a>>> From<Option<T>> for Value<'a> {
+    fn from(value: Option<T>) -> Self {
+        value.map_or(Self::Null, Into::into)
+    }
 }
 
 impl<'a> From<&'a str> for Value<'a> {
@@ -44,20 +50,14 @@ impl From<Timestamp> for Value<'_> {
     }
 }
 
-impl From<i64> for Value<'_> {
-    fn from(number: i64) -> Self {
-        Self::Integer(number)
-    }
-}
-
 impl ToSql for Value<'_> {
     fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
         Ok(match self {
-            Self::Integer(number) => ToSqlOutput::from(*number),
             Self::Text(text) => ToSqlOutput::from(*text),
             Self::Bytes(bytes) => ToSqlOutput::from(*bytes),
             Self::Uuid(id) => ToSqlOutput::Borrowed(ValueRef::Blob(id.as_bytes())),
             Self::Time(time) => ToSqlOutput::from(time.as_micros()),
+            Self::Null => ToSqlOutput::Borrowed(ValueRef::Null),
         })
     }
 }
@@ -66,12 +66,6 @@ impl ToSql for Value<'_> {
 pub trait Column: Sized {
     /// Reads it from SQLite's form.
     fn from_sqlite(value: ValueRef<'_>) -> Option<Self>;
-}
-
-impl Column for i64 {
-    fn from_sqlite(value: ValueRef<'_>) -> Option<Self> {
-        value.as_i64().ok()
-    }
 }
 
 impl Column for String {

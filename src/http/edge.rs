@@ -12,11 +12,11 @@ use axum::extract::{ConnectInfo, MatchedPath, Request, State};
 use axum::http::header::{
     AUTHORIZATION, CACHE_CONTROL, CONTENT_SECURITY_POLICY, HOST, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
 };
-use axum::http::{HeaderName, HeaderValue, Version};
+use axum::http::{HeaderName, HeaderValue, Method, StatusCode, Version};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use std::any::Any;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 use uuid::Uuid;
 
@@ -31,27 +31,57 @@ pub struct RequestId(pub Uuid);
 
 /// The layer.
 pub async fn edge(State(clock): State<Clock>, mut request: Request, next: Next) -> Response {
-    let started = Instant::now();
     let id = id::uuid_v7(clock.now(), random::bytes());
     request.extensions_mut().insert(RequestId(id));
-    let method = request.method().clone();
-    let route = request.extensions().get::<MatchedPath>().cloned();
-    let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());
-
+    let mut line = LogLine {
+        started: Instant::now(),
+        method: request.method().clone(),
+        route: request.extensions().get::<MatchedPath>().cloned(),
+        peer: request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip()),
+        id: id.to_string(),
+        answer: None,
+    };
     let response = next.run(request).await;
-
-    let id = id.to_string();
     let problem = response.extensions().get::<Problem>().cloned();
-    let cause = problem.as_ref().and_then(Problem::cause);
-    let (status, route) = (response.status().as_u16(), route.as_ref().map_or("-", MatchedPath::as_str));
-    let micros = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
-    let peer = peer.map(tracing::field::display);
-    if status >= 500 {
-        tracing::error!(%method, route, status, micros, peer, request_id = %id, cause, "request");
-    } else {
-        tracing::info!(%method, route, status, micros, peer, request_id = %id, cause, "request");
+    let cause = problem.as_ref().and_then(Problem::cause).map(str::to_owned);
+    line.answer = Some((response.status(), cause));
+    finish(written(response, problem, &line.id), &line.id)
+}
+
+/// The one line of a request. Written when dropped, so that a caller who hangs up leaves it too.
+struct LogLine {
+    started: Instant,
+    method: Method,
+    route: Option<MatchedPath>,
+    peer: Option<IpAddr>,
+    id: String,
+    answer: Option<(StatusCode, Option<String>)>,
+}
+
+impl Drop for LogLine {
+    fn drop(&mut self) {
+        let Self { method, id: request_id, .. } = self;
+        let route = self.route.as_ref().map_or("-", MatchedPath::as_str);
+        let micros = u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX);
+        let peer = self.peer.map(tracing::field::display);
+        match &self.answer {
+            Some((status, cause)) => {
+                let (status, cause) = (status.as_u16(), cause.as_deref());
+                match status {
+                    503 => {
+                        tracing::warn!(%method, route, status, micros, peer, %request_id, cause, "request")
+                    }
+                    500.. => {
+                        tracing::error!(%method, route, status, micros, peer, %request_id, cause, "request")
+                    }
+                    _ => tracing::info!(%method, route, status, micros, peer, %request_id, cause, "request"),
+                }
+            }
+            None => {
+                tracing::info!(%method, route, micros, peer, %request_id, "request abandoned by the caller")
+            }
+        }
     }
-    finish(written(response, problem, &id), &id)
 }
 
 /// What is refused on every route. Stands inside CORS, so that a web page can read why.

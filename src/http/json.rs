@@ -1,4 +1,4 @@
-//! JSON request bodies, read strictly: the right content type, at most 64 kB within 10 seconds, one
+//! JSON request bodies, read strictly: the right content type, at most 64 kB within 4 seconds, one
 //! value in which no name stands twice (RFC 8259 §4). Members that nobody asked for are ignored.
 
 use crate::http::problem::{
@@ -18,7 +18,7 @@ use zeroize::Zeroizing;
 pub const LIMIT: usize = 64 * 1024;
 
 /// The longest time for a whole body.
-pub const DEADLINE: Duration = Duration::from_secs(10);
+pub const DEADLINE: Duration = Duration::from_secs(4);
 
 /// A body that was read as a `T`.
 #[derive(Debug)]
@@ -52,7 +52,7 @@ async fn body(request: Request) -> Result<Zeroizing<Vec<u8>>, Problem> {
         Ok(Ok(body)) => Ok(Zeroizing::new(body.to_bytes().to_vec())),
         Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
         Ok(Err(_)) => Err(MALFORMED_JSON.because("The body broke off.")),
-        Err(_) => Err(BODY_TOO_SLOW.because("The body did not arrive within 10 seconds.")),
+        Err(_) => Err(BODY_TOO_SLOW.because("The body did not arrive within 4 seconds.")),
     }
 }
 

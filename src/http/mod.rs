@@ -4,6 +4,7 @@
 pub mod basic;
 pub mod bearer;
 pub mod edge;
+pub mod idempotency;
 pub mod json;
 pub mod openapi;
 pub mod prepared;

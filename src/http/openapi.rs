@@ -2,6 +2,7 @@
 
 #![allow(clippy::indexing_slicing)] // Into JSON objects made here, where a new name adds a member.
 
+use crate::http::idempotency;
 use crate::http::problem::{self, Kind};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde_json::{Map, Value, json};
@@ -24,6 +25,8 @@ pub struct Operation {
     pub id: &'static str,
     /// One line.
     pub summary: &'static str,
+    /// Whether it may be sent again under an `Idempotency-Key`.
+    pub repeatable: bool,
     /// The JSON body.
     pub request: Option<Body>,
     /// The answers that are no problem.
@@ -170,6 +173,13 @@ fn operation(route: &Described<'_>, schemas: &mut SchemaGenerator) -> Value {
         "security": security(route.access),
         "responses": responses(route, schemas),
     });
+    if operation.repeatable {
+        out["parameters"] = json!([{
+            "name": idempotency::HEADER, "in": "header", "schema": { "type": "string", "minLength": 1, "maxLength": 255 },
+            "description": "A key of the caller's for this request, such as a UUID. For 24 hours the same request \
+                with the same key makes nothing new and is answered alike.",
+        }]);
+    }
     if let Some(body) = &operation.request {
         let example: Value = serde_json::from_str(body.example).unwrap_or_default();
         let schema = (body.schema)(schemas);

@@ -53,9 +53,11 @@ kinds! {
     METHOD_NOT_ALLOWED = 405 "method-not-allowed", "This method is not allowed here",
         "The Allow header lists the methods that are.";
     BODY_TOO_SLOW = 408 "body-too-slow", "The body took too long",
-        "The whole body must arrive within 10 seconds.";
+        "The whole body must arrive within 4 seconds.";
     EMAIL_TAKEN = 409 "email-taken", "The e-mail address is taken",
         "An account with this e-mail address exists. Log in instead.";
+    IDEMPOTENCY_KEY_REUSED = 422 "idempotency-key-reused", "The Idempotency-Key belongs to another request",
+        "A key names one request. Send the same request again, or take a new key.";
     BODY_TOO_LARGE = 413 "body-too-large", "The body is too large",
         "A body may have 64 kB.";
     UNSUPPORTED_MEDIA_TYPE = 415 "unsupported-media-type", "The body must be JSON",
@@ -78,7 +80,7 @@ impl Kind {
 
     /// A problem of this kind.
     pub fn because(&'static self, detail: impl Into<Cow<'static, str>>) -> Problem {
-        Problem { kind: self, detail: detail.into(), fields: Vec::new(), header: None, cause: None }
+        Problem { kind: self, detail: detail.into(), fields: Vec::new(), headers: Vec::new(), cause: None }
     }
 }
 
@@ -97,7 +99,7 @@ pub struct Problem {
     kind: &'static Kind,
     detail: Cow<'static, str>,
     fields: Vec<FieldError>,
-    header: Option<(HeaderName, HeaderValue)>,
+    headers: Vec<(HeaderName, HeaderValue)>,
     cause: Option<String>,
 }
 
@@ -150,7 +152,7 @@ impl Problem {
 
     /// Adds a header to the answer.
     pub fn with(mut self, name: HeaderName, value: &'static str) -> Self {
-        self.header = Some((name, HeaderValue::from_static(value)));
+        self.headers.push((name, HeaderValue::from_static(value)));
         self
     }
 
@@ -184,7 +186,7 @@ impl Problem {
         *response.status_mut() = status(self.kind);
         let json = HeaderValue::from_static("application/problem+json");
         response.headers_mut().insert(header::CONTENT_TYPE, json);
-        if let Some((name, value)) = self.header {
+        for (name, value) in self.headers {
             response.headers_mut().insert(name, value);
         }
         response

@@ -59,6 +59,7 @@ struct JwkSetSchema {
 pub const GET_JWKS: Operation = Operation {
     id: "getActiveKey",
     summary: "The active public key, in the starting API's form",
+    repeatable: false,
     request: None,
     answers: &[Answer::json::<OneKeySchema>(200, "The active RSA public key as one object")],
     problems: &[],
@@ -68,6 +69,7 @@ pub const GET_JWKS: Operation = Operation {
 pub const GET_JWK_SET: Operation = Operation {
     id: "getJwkSet",
     summary: "The JWK set: all published public keys (RFC 7517)",
+    repeatable: false,
     request: None,
     answers: &[
         Answer::json::<JwkSetSchema>(200, "The key set, with ETag and Cache-Control").as_type(JWK_SET_TYPE),
@@ -90,6 +92,7 @@ impl From<Error> for Problem {
     fn from(error: Error) -> Self {
         match error {
             Error::Db(error) => error.into(),
+            Error::NotReady => Self::busy(&error),
             other => Self::internal(other),
         }
     }

@@ -9,10 +9,13 @@ use claviger_crypto::seal::MasterKey;
 /// Reads the key set; `None` where no key was made yet.
 ///
 /// # Errors
-/// [`Error::Master`] if the master key does not open the stored keys.
+/// [`Error::Master`] if the master key does not open the stored keys, [`Error::NoneActive`].
 pub async fn load(db: &Db, master: &MasterKey) -> Result<Option<KeySet>, Error> {
     let keys: Vec<StoredKey> = list(db).await?;
-    let Some(active) = keys.iter().find(|key| key.state == State::Active) else { return Ok(None) };
+    if keys.is_empty() {
+        return Ok(None);
+    }
+    let active = keys.iter().find(|key| key.state == State::Active).ok_or(Error::NoneActive)?;
     let pkcs8 = master.open(&purpose(&active.public.kid), &active.sealed_pkcs8).map_err(|_| {
         Error::Master(
             "the master key does not open the signing keys of this database. Restore the master key that it was \

@@ -16,12 +16,12 @@ use zeroize::Zeroizing;
 /// [`Error::Master`], saying what to do.
 pub fn obtain(source: &MasterKeySource, is_new: bool) -> Result<MasterKey, Error> {
     match source {
-        MasterKeySource::Given(key) => Ok(MasterKey::from_text(&key.to_text()).ok_or_else(unreadable)?),
-        MasterKeySource::File(path) => read(path),
-        MasterKeySource::Own(path) if !is_new => read(path),
+        MasterKeySource::Given(key) => Ok(key.clone()),
+        MasterKeySource::File(path) => read(path, NAMED),
+        MasterKeySource::Own(path) if !is_new => own(path),
         MasterKeySource::Own(path) => match create(path) {
             Ok(key) => Ok(key),
-            Err(error) if error.kind() == ErrorKind::AlreadyExists => read(path),
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => own(path),
             Err(error) => {
                 Err(Error::Master(format!("the master key {} cannot be made: {error}", path.display())))
             }
@@ -33,19 +33,27 @@ fn unreadable() -> Error {
     Error::Master("the master key is not 43 characters of base64url".into())
 }
 
-fn read(path: &Path) -> Result<MasterKey, Error> {
-    let failed = |error| {
-        let path = path.display();
-        Error::Master(format!(
-            "the master key {path} cannot be read: {error}. Restore the one this database was started with"
-        ))
-    };
-    let mode = path.metadata().map_err(failed)?.permissions().mode();
+/// What to do where a named file cannot be read.
+const NAMED: &str = "Name a file that holds it with --master-key-file; a new database needs a new one, made with: \
+    head -c 32 /dev/urandom | base64 | tr '+/' '-_' | tr -d '='";
+
+/// What to do where the one in the data folder cannot be read.
+const LOST: &str = "Restore the one this database was started with";
+
+/// The one in the data folder is ours, so we see to its mode; a named one is the operator's business.
+fn own(path: &Path) -> Result<MasterKey, Error> {
+    let mode = path.metadata().map_or(0, |metadata| metadata.permissions().mode());
     if mode & 0o077 != 0 {
         let path = path.display();
         return Err(Error::Master(format!("others can read the master key; mend it with: chmod 600 {path}")));
     }
-    let text = Zeroizing::new(std::fs::read_to_string(path).map_err(failed)?);
+    read(path, LOST)
+}
+
+fn read(path: &Path, mend: &str) -> Result<MasterKey, Error> {
+    let text = std::fs::read_to_string(path).map(Zeroizing::new).map_err(|error| {
+        Error::Master(format!("the master key {} cannot be read: {error}. {mend}", path.display()))
+    })?;
     MasterKey::from_text(text.trim()).ok_or_else(unreadable)
 }
 
@@ -92,15 +100,15 @@ mod tests {
     fn a_readable_missing_or_broken_file_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("master.key");
-        assert!(obtain(&MasterKeySource::File(path.clone()), true).is_err());
+        let (named, own) = (MasterKeySource::File(path.clone()), MasterKeySource::Own(path.clone()));
+        assert!(obtain(&named, true).unwrap_err().to_string().contains("/dev/urandom"));
         std::fs::write(&path, "A".repeat(43)).unwrap();
         set_permissions(&path, Permissions::from_mode(0o644)).unwrap();
-        assert!(
-            obtain(&MasterKeySource::File(path.clone()), true).unwrap_err().to_string().contains("chmod 600")
-        );
+        assert!(obtain(&own, true).unwrap_err().to_string().contains("chmod 600"));
+        assert!(obtain(&named, true).is_ok(), "a mounted secret is often readable to a group");
         set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
-        assert!(obtain(&MasterKeySource::File(path.clone()), true).is_ok());
+        assert!(obtain(&own, true).is_ok());
         std::fs::write(&path, "short").unwrap();
-        assert!(obtain(&MasterKeySource::File(path), true).is_err());
+        assert!(obtain(&own, true).is_err());
     }
 }

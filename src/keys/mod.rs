@@ -14,6 +14,7 @@ use claviger_crypto::jws::{SigningKey, VerifyingKey};
 use serde::Serialize;
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::watch;
 
 /// Where a key stands in its life. A key that is gone has no row.
@@ -63,13 +64,19 @@ pub enum Error {
     /// The master key is missing, unreadable or wrong; the text says what to do.
     #[error("{0}")]
     Master(String),
-    /// There is no key: the first one could not be made.
-    #[error("there is no signing key; the log says why it could not be made")]
-    None,
+    /// The first key is not made yet, or cannot be stored.
+    #[error("there is no signing key yet")]
+    NotReady,
+    /// Keys are stored, but none of them signs.
+    #[error("none of the stored signing keys is active")]
+    NoneActive,
     /// A key cannot be made or used.
     #[error(transparent)]
     Key(#[from] claviger_crypto::jws::KeyError),
 }
+
+/// How long a request waits for the first key.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// RFC 7517 §8.5.2.
 pub const JWK_SET_TYPE: &str = "application/jwk-set+json";
@@ -144,12 +151,17 @@ impl Keyring {
         (KeyringWriter(sender), Self { current })
     }
 
-    /// The current set; waits for the first key. `None` if it could not be made.
-    pub async fn current(&self) -> Option<Arc<KeySet>> {
+    /// The current set; waits a while for the first key.
+    ///
+    /// # Errors
+    /// [`Error::NotReady`] if there is none after that.
+    pub async fn current(&self) -> Result<Arc<KeySet>, Error> {
         if let Some(set) = self.current.borrow().as_ref() {
-            return Some(set.clone());
+            return Ok(set.clone());
         }
-        self.current.clone().wait_for(Option::is_some).await.ok()?.clone()
+        let mut changes = self.current.clone();
+        let first = tokio::time::timeout(PATIENCE, changes.wait_for(Option::is_some)).await;
+        first.ok().and_then(Result::ok).and_then(|set| set.clone()).ok_or(Error::NotReady)
     }
 }
 

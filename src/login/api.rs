@@ -39,6 +39,7 @@ const ANSWERS: &[Answer] = &[Answer::json::<Tokens>(200, "Logged in")];
 pub const POST_LOGIN: Operation = Operation {
     id: "logIn",
     summary: "Log in by JSON",
+    repeatable: false,
     request: Some(Body::json::<LoginBody>(
         r#"{"email":"alice@example.org","password":"correct horse battery staple"}"#,
     )),
@@ -50,6 +51,7 @@ pub const POST_LOGIN: Operation = Operation {
 pub const GET_LOGIN: Operation = Operation {
     id: "logInByBasic",
     summary: "Log in by HTTP Basic",
+    repeatable: false,
     request: None,
     answers: ANSWERS,
     problems: &[&problem::INVALID_FIELDS, &problem::BUSY, &problem::DATABASE_UNAVAILABLE],

@@ -32,6 +32,7 @@ pub struct Docs {
 pub const GET_OPENAPI: Operation = Operation {
     id: "getOpenApi",
     summary: "This API as an OpenAPI 3.1 document",
+    repeatable: false,
     request: None,
     answers: &[
         Answer::other(200, "The document", "application/json"),
@@ -44,6 +45,7 @@ pub const GET_OPENAPI: Operation = Operation {
 pub const GET_DOCS: Operation = Operation {
     id: "getDocs",
     summary: "This API as a page to read",
+    repeatable: false,
     request: None,
     answers: &[
         Answer::other(200, "The page", "text/html"),
@@ -56,6 +58,7 @@ pub const GET_DOCS: Operation = Operation {
 pub const GET_STYLE: Operation = Operation {
     id: "getDocsStyle",
     summary: "The style sheet of the page",
+    repeatable: false,
     request: None,
     answers: &[
         Answer::other(200, "The style sheet", "text/css"),
@@ -117,6 +120,7 @@ struct Entry<'a> {
     id: &'a str,
     summary: &'a str,
     access: &'static str,
+    repeatable: bool,
     example: Option<String>,
     fields: Vec<Field>,
     answers: &'a [Answer],
@@ -143,6 +147,7 @@ fn entry<'a>(route: &Described<'a>, openapi: &Value) -> Entry<'a> {
             Access::Password => "Needs an e-mail address (or unshared name) and password by HTTP Basic.",
             Access::Token => "Needs a token in Authorization: Bearer, x-access-token or token.",
         },
+        repeatable: route.operation.repeatable,
         example: route.operation.request.as_ref().map(|body| body.example.to_owned()),
         fields: fields(resolve(schema, openapi)),
         answers: route.operation.answers,

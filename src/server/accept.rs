@@ -11,9 +11,10 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 use tokio_io_timeout::TimeoutStream;
@@ -48,6 +49,8 @@ struct Connections {
     http: http1::Builder,
     graceful: GracefulShutdown,
     tasks: JoinSet<()>,
+    /// One permit a connection.
+    free: Arc<Semaphore>,
 }
 
 /// Serves until the phase is over.
@@ -57,19 +60,25 @@ struct Connections {
 pub(super) async fn run(
     listener: TcpListener,
     router: Router,
+    max_connections: usize,
     mut phase: watch::Receiver<Phase>,
 ) -> std::io::Result<()> {
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT).max_buf_size(MAX_HEADER_BYTES);
-    let mut connections =
-        Connections { router, http, graceful: GracefulShutdown::new(), tasks: JoinSet::new() };
+    let mut connections = Connections {
+        router,
+        http,
+        graceful: GracefulShutdown::new(),
+        tasks: JoinSet::new(),
+        free: Arc::new(Semaphore::new(max_connections)),
+    };
     loop {
         tokio::select! {
             biased;
             () = reached(&mut phase, Phase::Draining) => break,
             Some(_) = connections.tasks.join_next() => {}
-            accepted = listener.accept() => match accepted {
-                Ok((stream, peer)) => connections.open(stream, peer),
+            accepted = accept(&listener, &connections.free) => match accepted {
+                Ok((permit, stream, peer)) => connections.open(Some(permit), stream, peer),
                 Err(error) => {
                     // Out of files, most likely: some will be closed soon.
                     tracing::warn!(%error, "a connection was not accepted");
@@ -83,13 +92,23 @@ pub(super) async fn run(
     Ok(())
 }
 
+/// The next connection, as soon as there may be one more.
+async fn accept(
+    listener: &TcpListener,
+    free: &Arc<Semaphore>,
+) -> std::io::Result<(OwnedSemaphorePermit, TcpStream, SocketAddr)> {
+    let permit = free.clone().acquire_owned().await.map_err(std::io::Error::other)?;
+    let (stream, peer) = listener.accept().await?;
+    Ok((permit, stream, peer))
+}
+
 async fn reached(phase: &mut watch::Receiver<Phase>, wanted: Phase) {
     // If the other end is gone, nobody waits for the answers any more.
     let _ = phase.wait_for(|phase| *phase >= wanted).await;
 }
 
 impl Connections {
-    fn open(&mut self, stream: TcpStream, peer: SocketAddr) {
+    fn open(&mut self, permit: Option<OwnedSemaphorePermit>, stream: TcpStream, peer: SocketAddr) {
         let _ = stream.set_nodelay(true);
         let mut stream = TimeoutStream::new(stream);
         stream.set_write_timeout(Some(WRITE_TIMEOUT));
@@ -100,16 +119,25 @@ impl Connections {
         });
         let connection = self.http.serve_connection(TokioIo::new(Box::pin(stream)), service);
         let connection = self.graceful.watch(connection);
-        // Its errors are the client's: it broke off, was too slow, or spoke no HTTP.
-        self.tasks.spawn(async move { drop(connection.await) });
+        self.tasks.spawn(async move {
+            // The client's: it broke off, was too slow, or spoke no HTTP and got a bare 400 or 431.
+            if let Err(error) = connection.await {
+                tracing::debug!(%peer, %error, "a connection was ended");
+            }
+            drop(permit);
+        });
     }
 
     /// Accepts what the kernel has taken in, and refuses all that comes later.
     fn accept_rest(&mut self, listener: TcpListener) -> std::io::Result<()> {
         let listener = listener.into_std()?;
-        while let Ok((stream, peer)) = listener.accept() {
-            stream.set_nonblocking(true)?;
-            self.open(TcpStream::from_std(stream)?, peer);
+        for _ in 0..super::BACKLOG {
+            let Ok((stream, peer)) = listener.accept() else { break };
+            let stream = stream.set_nonblocking(true).and_then(|()| TcpStream::from_std(stream));
+            stream.map_or_else(
+                |error| tracing::warn!(%peer, %error, "not accepted"),
+                |stream| self.open(None, stream, peer),
+            );
         }
         Ok(())
     }

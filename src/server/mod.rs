@@ -63,7 +63,7 @@ pub struct Server {
 #[allow(clippy::disallowed_methods)] // The accept loop is one of the few tasks that this program starts.
 pub async fn start(config: Config, clock: Clock) -> Result<Server, StartError> {
     raise_file_limit();
-    let listen = config.listen;
+    let (listen, max_connections) = (config.listen, config.max_connections);
     let unavailable = |error| StartError::Listen(listen, error);
     let socket = bound(listen).map_err(unavailable)?;
     let db = Db::open(&config.data_dir, clock.now())?;
@@ -74,7 +74,7 @@ pub async fn start(config: Config, clock: Clock) -> Result<Server, StartError> {
     let listener = socket.listen(BACKLOG).map_err(unavailable)?;
     let address = listener.local_addr()?;
     let (phase, phases) = watch::channel(Phase::Serving);
-    let serving = tokio::spawn(accept::run(listener, router, phases));
+    let serving = tokio::spawn(accept::run(listener, router, max_connections, phases));
     Ok(Server { address, phase, serving })
 }
 

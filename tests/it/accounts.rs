@@ -1,8 +1,9 @@
 //! Signing up, the profile, and which accounts there can be.
 
-use crate::harness::{Answer, ByPassword, ByToken, Caller as _, TestApp, all_at_once, count, database};
+use crate::harness::{Answer, ByPassword, ByToken, Caller as _, TestApp, all_at_once, count, database, send};
 use reqwest::Method;
-use serde_json::json;
+use serde_json::{Value, json};
+use std::time::Duration;
 
 const PASSWORD: &str = "correct horse battery";
 
@@ -198,4 +199,35 @@ async fn checklist_88_other_members_have_no_effect() {
     let login = log_in(&app, "a@example.org", PASSWORD).await;
     let shown = profile(&app, &login).await;
     assert_eq!(shown.json(), json!({"user": {"email": "a@example.org", "name": "a"}}));
+}
+
+#[tokio::test]
+async fn a_sign_up_can_be_repeated_under_its_key() {
+    let app = TestApp::start().await;
+    let body = json!({"email": "kim@example.org", "name": "kim", "password": "kim likes long walks"});
+    let request = |key: &str, body: &Value| {
+        app.anonymous().request(Method::POST, "/user").header("Idempotency-Key", key).json(body)
+    };
+    let sign_up = |key: &str, body: &Value| send(request(key, body));
+    let answers =
+        all_at_once([request("one", &body), request("one", &body), request("\"one\"", &body)]).await;
+    for answer in &answers {
+        assert_eq!((answer.status, answer.header("location")), (201, "/user/profile"), "{}", answer.text());
+        assert_eq!(answer.body, answers[0].body);
+    }
+    assert_eq!(count(&database(app.data_dir()), "accounts"), 1);
+
+    sign_up("two", &body).await.problem(409, "email-taken");
+    app.anonymous().post("/user", &body).await.problem(409, "email-taken");
+    for (member, value) in
+        [("password", "another long password"), ("name", "kam"), ("email", "Kim@example.org")]
+    {
+        let mut other = body.clone();
+        other[member] = value.into();
+        sign_up("one", &other).await.problem(422, "idempotency-key-reused");
+    }
+    sign_up(&"k".repeat(256), &body).await.problem(400, "malformed-request");
+
+    app.advance(Duration::from_secs(24 * 3600 + 1));
+    sign_up("one", &body).await.problem(409, "email-taken");
 }

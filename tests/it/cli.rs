@@ -78,17 +78,47 @@ fn config_show_says_what_holds_and_where_it_comes_from() {
     let (code, out, err) = run(command.env("CLAVIGER_MASTER_KEY", &secret).current_dir(folder.path()));
     assert_eq!((code, err.as_str()), (0, ""));
     for (setting, source) in [
-        ("issuer = https://flag.example", "# --issuer"),
-        ("audience = env", "# CLAVIGER_AUDIENCE"),
+        ("issuer = \"https://flag.example\"", "# --issuer"),
+        ("audience = \"env\"", "# CLAVIGER_AUDIENCE"),
         ("rsa_bits = 3072", "# rsa_bits in claviger.toml"),
-        ("listen = 127.0.0.1:5000", "# default"),
-        ("master_key = (secret)", "# CLAVIGER_MASTER_KEY"),
+        ("listen = \"127.0.0.1:5000\"", "# default"),
+        ("# master_key is set and not shown", "# CLAVIGER_MASTER_KEY"),
     ] {
         let line =
             out.lines().find(|line| line.starts_with(setting)).unwrap_or_else(|| panic!("{setting}: {out}"));
         assert!(line.ends_with(source), "{line}");
     }
     assert!(!out.contains(&secret), "{out}");
+
+    // What it prints is a settings file.
+    std::fs::write(folder.path().join("claviger.toml"), &out).unwrap();
+    let mut again = Program::command(&["config", "show"]);
+    let (code, repeated, err) = run(again.current_dir(folder.path()));
+    assert_eq!((code, err.as_str()), (0, ""));
+    let settings = |text: &str| -> Vec<String> {
+        text.lines()
+            .map(|line| line.split(" #").next().unwrap().trim().to_owned())
+            .filter(|l| !l.starts_with('#'))
+            .collect()
+    };
+    assert_eq!(settings(&repeated), settings(&out));
+}
+
+#[test]
+fn nobody_listening_is_no_fault() {
+    for arguments in [&["config", "show"][..], &["completions", "bash"]] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let status = Program::command(arguments).stdout(writer).status().unwrap();
+        assert_eq!(status.code(), Some(0), "{arguments:?}");
+    }
+}
+
+#[test]
+fn config_check_looks_for_the_named_master_key() {
+    let (code, _, err) =
+        run(&mut Program::command(&["config", "check", "--master-key-file", "/nowhere/key"]));
+    assert!(code == 2 && err.contains("/nowhere/key") && err.contains("/dev/urandom"), "{err}");
 }
 
 #[test]

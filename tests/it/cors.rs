@@ -73,7 +73,7 @@ async fn checklist_89_the_configured_origins_alone_may_read() {
         assert_eq!(preflight.header("access-control-allow-methods"), "GET,POST");
         assert_eq!(
             preflight.header("access-control-allow-headers"),
-            "authorization,content-type,x-access-token,token"
+            "authorization,content-type,idempotency-key,x-access-token,token"
         );
         for origin in OTHER_ORIGINS {
             for answer in from_page(&alice, &route, origin).await {

@@ -118,7 +118,18 @@ async fn the_examples_of_request_bodies_work() {
 
 /// Where `value` differs from `schema`; a member that the schema does not describe is a fault too.
 fn faults(value: &Value, schema: &Value, document: &Value) -> Vec<String> {
-    const CHECKED: [&str; 7] = ["$ref", "type", "properties", "required", "items", "minimum", "maximum"];
+    const CHECKED: [&str; 10] = [
+        "$ref",
+        "type",
+        "properties",
+        "required",
+        "items",
+        "minimum",
+        "maximum",
+        "minLength",
+        "maxLength",
+        "pattern",
+    ];
     const SAID: [&str; 4] = ["description", "title", "format", "default"];
     for keyword in schema.as_object().unwrap().keys().map(String::as_str) {
         assert!(CHECKED.contains(&keyword) || SAID.contains(&keyword), "not checked here: {keyword}");
@@ -127,7 +138,13 @@ fn faults(value: &Value, schema: &Value, document: &Value) -> Vec<String> {
         return faults(value, document.pointer(&reference[1..]).unwrap(), document);
     }
     let right = match schema["type"].as_str().unwrap() {
-        "string" => value.is_string(),
+        "string" => value.as_str().is_some_and(|text| {
+            let within = |name: &str, default: u64| schema[name].as_u64().unwrap_or(default);
+            let length = text.chars().count() as u64;
+            // The patterns of this document say no more than this.
+            let plain = schema["pattern"].is_null() || !text.chars().any(char::is_control);
+            (within("minLength", 0)..=within("maxLength", u64::MAX)).contains(&length) && plain
+        }),
         "integer" => value.as_i64().is_some_and(|number| {
             number >= schema["minimum"].as_i64().unwrap_or(i64::MIN)
                 && number <= schema["maximum"].as_i64().unwrap_or(i64::MAX)

@@ -10,6 +10,7 @@ use zeroize::Zeroizing;
 const VERSION: u8 = 1;
 
 /// The 256-bit key that every secret in the database is sealed with.
+#[derive(Clone)]
 pub struct MasterKey(Zeroizing<[u8; 32]>);
 
 impl std::fmt::Debug for MasterKey {

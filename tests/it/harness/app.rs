@@ -4,7 +4,7 @@ use super::callers::{Account, Anonymous, Caller as _};
 use claviger::base::time::Clock;
 use claviger::config::raw::{Raw, Source, find};
 use claviger::config::{Config, resolve};
-use claviger::server::{self, Server, StartError};
+use claviger::server::{self, Server};
 use serde_json::json;
 use std::path::Path;
 use std::sync::Arc;
@@ -60,7 +60,8 @@ impl TestApp {
 
     async fn launch(folder: TempDir, clock: Arc<AtomicI64>, settings: Vec<(&'static str, String)>) -> Self {
         let issuer = "http://claviger.test".to_owned();
-        let server = start(folder.path(), &issuer, &clock, &settings).await;
+        let config = config(folder.path(), &issuer, &settings);
+        let server = server::start(config, Clock::Manual(clock.clone())).await.unwrap();
         let url = format!("http://{}", server.address);
         let http = reqwest::Client::builder().no_proxy().build().unwrap();
         Self { url, issuer, folder, clock, settings, server, http }
@@ -100,23 +101,6 @@ impl TestApp {
     }
 }
 
-/// The folder's lock is let go a moment after the last server on it has ended.
-async fn start(
-    folder: &Path,
-    issuer: &str,
-    clock: &Arc<AtomicI64>,
-    settings: &[(&'static str, String)],
-) -> Server {
-    for _ in 0..500 {
-        match server::start(config(folder, issuer, settings), Clock::Manual(clock.clone())).await {
-            Ok(server) => return server,
-            Err(StartError::Db(_)) => tokio::time::sleep(Duration::from_millis(10)).await,
-            Err(error) => panic!("{error}"),
-        }
-    }
-    panic!("the data folder stays locked")
-}
-
 fn config(folder: &Path, issuer: &str, settings: &[(&'static str, String)]) -> Config {
     let mut raw = Raw::default();
     let own = [
@@ -125,7 +109,7 @@ fn config(folder: &Path, issuer: &str, settings: &[(&'static str, String)]) -> C
         ("data_dir", folder.display().to_string()),
     ];
     for (key, value) in own.iter().chain(settings) {
-        raw.set(find(key).expect(key), value.clone(), Source::Flag);
+        raw.set(find(key).expect(key), value, Source::Flag);
     }
     resolve(&raw).unwrap_or_else(|faults| panic!("{faults:?}"))
 }
