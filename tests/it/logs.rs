@@ -212,3 +212,24 @@ async fn checklist_90_nobody_forges_a_line() {
         assert!(log.iter().filter(|line| line.contains("request_id")).count() >= 10, "{log:?}");
     }
 }
+
+#[test]
+fn checklist_90_a_caller_who_hangs_up_leaves_a_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut program = Program::serve(folder.path(), &[]);
+    let mut stream = TcpStream::connect(program.address).unwrap();
+    // The headers of a body that never comes.
+    let head =
+        "POST /login HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n";
+    stream.write_all(head.as_bytes()).unwrap();
+    std::thread::sleep(std::time::Duration::from_millis(200));
+    drop(stream);
+    let told = |program: &Program| program.log().iter().filter(|line| line.contains("/login")).count();
+    let until = std::time::Instant::now() + std::time::Duration::from_secs(5);
+    while told(&program) == 0 {
+        assert!(std::time::Instant::now() < until, "{:?}", program.log());
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    program.stop();
+    assert_eq!(told(&program), 1);
+}

@@ -1,6 +1,6 @@
 //! The real program: the first five minutes, its data folder, and who else may use that and its address.
 
-use crate::harness::{Answer, Program, free_port, send};
+use crate::harness::{Answer, Program, count, database, free_port, send};
 use reqwest::Client;
 use serde_json::json;
 use std::fs::Permissions;
@@ -199,4 +199,29 @@ async fn checklist_47_a_restart_goes_on_where_it_stopped() {
     let profile = send(client().get(format!("{}/user/profile", program.url)).bearer_auth(&token)).await;
     assert_eq!(profile.json()["user"]["email"], "a@example.org");
     assert_eq!(sign_up(&program, "a@example.org").await.status, 409);
+}
+
+#[tokio::test]
+async fn a_stop_leaves_everything_in_the_database_file() {
+    let folder = tempfile::tempdir().unwrap();
+    for number in 0..3 {
+        let mut program = Program::serve(folder.path(), &[]);
+        assert_eq!(sign_up(&program, &format!("a{number}@example.org")).await.status, 201);
+        program.stop();
+        assert!(!folder.path().join("claviger.db-wal").exists());
+        assert_eq!(count(&database(folder.path()), "accounts"), number + 1);
+    }
+}
+
+#[tokio::test]
+async fn a_database_whose_keys_are_all_retired_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut program = Program::serve(folder.path(), &[]);
+    // Answered once the first key is made.
+    assert_eq!(send(client().get(format!("{}/.well-known/jwks.json", program.url))).await.status, 200);
+    program.stop();
+    database(folder.path()).execute("UPDATE signing_keys SET state = 'retired'", []).unwrap();
+    let (code, said) = Program::refusal(Program::command(&[]), folder.path(), free_port(), &[]);
+    assert_eq!(code, 1);
+    assert!(said.contains("none of the stored signing keys is active"), "{said}");
 }

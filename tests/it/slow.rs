@@ -119,3 +119,15 @@ async fn checklist_89_a_client_that_does_not_read_is_dropped() {
     assert!(started.elapsed() < Duration::from_secs(2), "still open; {heard} answers heard");
     assert!(heard < 50_000);
 }
+
+#[tokio::test]
+async fn connections_over_the_limit_wait_their_turn() {
+    let app = TestApp::with(&[("max_connections", "2")]).await;
+    let (first, second, third) =
+        (Wire::to(&app.url).await, Wire::to(&app.url).await, Wire::to(&app.url).await);
+    third.send(b"GET /jwks HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await;
+    assert_eq!(third.said_until(Duration::from_millis(500)).await, "", "two others hold the places");
+    drop(first);
+    assert_eq!(statuses(&third.said_until(Duration::from_secs(2)).await), [401]);
+    drop(second);
+}
