@@ -10,7 +10,7 @@ mod logging;
 mod serve;
 mod token;
 
-use crate::config::load::{self, Loaded};
+use crate::config::load::{self, DEFAULT_FILE, FILE_VARIABLE, Loaded};
 use crate::config::raw::{SETTINGS, Setting};
 use crate::config::{Config, resolve};
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
@@ -40,70 +40,78 @@ pub fn main() -> ExitCode {
 
 /// The whole command line, for parsing, completions and tests.
 pub fn command() -> Command {
-    let all = || with_settings(SETTINGS.iter().filter(|setting| !setting.secret).collect());
-    let short = || with_settings(SETTINGS.iter().filter(|setting| SHORT.contains(&setting.key)).collect());
-    Command::new("claviger")
+    group("claviger", "A self-hosted auth server: accounts, logins and verifiable tokens over plain JSON")
         .version(env!("CARGO_PKG_VERSION"))
-        .about("A self-hosted auth server: accounts, logins and verifiable tokens over plain JSON")
-        .after_help("Example: claviger serve --dev\n\nSettings come from flags, then CLAVIGER_… variables, then claviger.toml, then defaults.")
-        .subcommand_required(true)
-        .arg_required_else_help(true)
-        .subcommand(
-            all()(Command::new("serve"))
-                .about("Run the server")
-                .after_help("Examples:\n  claviger serve --dev\n  claviger serve --listen 0.0.0.0:5000 --issuer https://auth.example.org"),
+        .after_help(
+            "Example: claviger serve --dev\n\n\
+            Settings come from flags, then CLAVIGER_… variables, then claviger.toml, then defaults.",
         )
+        .subcommand(with_all_settings(leaf("serve", "Run the server", "claviger serve --dev")))
+        .subcommand(config_command())
+        .subcommand(key_command())
+        .subcommand(token_command())
         .subcommand(
-            Command::new("config")
-                .about("Look at the settings")
-                .after_help("Example: claviger config check")
-                .subcommand_required(true)
-                .arg_required_else_help(true)
-                .subcommand(
-                    all()(Command::new("check"))
-                        .about("Say what is wrong with the settings and how to mend it")
-                        .after_help("Example: claviger config check --config /etc/claviger.toml"),
-                )
-                .subcommand(
-                    all()(Command::new("show"))
-                        .about("Print every setting with its value and where it comes from, secrets left out")
-                        .after_help("Example: CLAVIGER_LISTEN=127.0.0.1:8080 claviger config show"),
-                ),
-        )
-        .subcommand(
-            Command::new("key").about("Look at the signing keys")
-.after_help("Example: claviger key list").subcommand_required(true).arg_required_else_help(true).subcommand(
-                short()(Command::new("list"))
-                    .about("List the signing keys and their states")
-                    .after_help("Example: claviger key list --data-dir /var/lib/claviger"),
-            ),
-        )
-        .subcommand(
-            Command::new("token").about("Look at tokens")
-.after_help("Example: claviger token inspect TOKEN").subcommand_required(true).arg_required_else_help(true).subcommand(
-                short()(Command::new("inspect"))
-                    .about("Print a token's header and claims, and whether it verifies and until when")
-                    .arg(Arg::new("token").value_name("TOKEN").required(true).help("The token, or - to read it from standard input"))
-                    .after_help("Example: echo \"$TOKEN\" | claviger token inspect -"),
-            ),
-        )
-        .subcommand(
-            Command::new("completions")
-                .about("Print a completion script for a shell")
-                .arg(Arg::new("shell").value_name("SHELL").required(true).value_parser(value_parser!(Shell)))
-                .after_help("Example: claviger completions bash > /etc/bash_completion.d/claviger"),
+            leaf("completions", "Print a completion script for a shell", "claviger completions bash")
+                .arg(Arg::new("shell").value_name("SHELL").required(true).value_parser(value_parser!(Shell))),
         )
 }
 
-fn with_settings(settings: Vec<&'static Setting>) -> impl FnOnce(Command) -> Command {
-    move |command| {
-        let file = Arg::new("config")
-            .long("config")
-            .value_name("FILE")
-            .value_parser(value_parser!(PathBuf))
-            .help("Settings file, claviger.toml if it is there [CLAVIGER_CONFIG]");
-        settings.into_iter().fold(command.arg(file), |command, setting| command.arg(flag(setting)))
-    }
+fn config_command() -> Command {
+    let check = "Say what is wrong with the settings and how to mend it";
+    let show = "Print every setting with its value and where it comes from, secrets left out";
+    group("config", "Look at the settings")
+        .after_help("Example: claviger config check")
+        .subcommand(with_all_settings(leaf(
+            "check",
+            check,
+            "claviger config check --config /etc/claviger.toml",
+        )))
+        .subcommand(with_all_settings(leaf("show", show, "CLAVIGER_DEV=true claviger config show")))
+}
+
+fn key_command() -> Command {
+    let list = "List the signing keys and their states";
+    group("key", "Look at the signing keys").after_help("Example: claviger key list").subcommand(
+        with_settings(leaf("list", list, "claviger key list --data-dir /var/lib/claviger"), SHORT),
+    )
+}
+
+fn token_command() -> Command {
+    let inspect = "Print a token's header and claims, and whether it verifies and until when";
+    let token = Arg::new("token")
+        .value_name("TOKEN")
+        .required(true)
+        .help("The token, or - to read it from standard input");
+    group("token", "Look at tokens").after_help("Example: claviger token inspect TOKEN").subcommand(
+        with_settings(leaf("inspect", inspect, "echo \"$TOKEN\" | claviger token inspect -"), SHORT)
+            .arg(token),
+    )
+}
+
+/// A command that has commands.
+fn group(name: &'static str, about: &'static str) -> Command {
+    Command::new(name).about(about).subcommand_required(true).arg_required_else_help(true)
+}
+
+/// A command that does something.
+fn leaf(name: &'static str, about: &'static str, example: &str) -> Command {
+    Command::new(name).about(about).after_help(format!("Example: {example}"))
+}
+
+fn with_all_settings(command: Command) -> Command {
+    let keys: Vec<&str> = SETTINGS.iter().map(|setting| setting.key).collect();
+    with_settings(command, &keys)
+}
+
+/// Adds the flags of these settings, but for secret ones, and of the settings file.
+fn with_settings(command: Command, keys: &[&str]) -> Command {
+    let file = Arg::new("config")
+        .long("config")
+        .value_name("FILE")
+        .value_parser(value_parser!(PathBuf))
+        .help(format!("Settings file, {DEFAULT_FILE} if it is there [{FILE_VARIABLE}]"));
+    let settings = SETTINGS.iter().filter(|setting| !setting.secret && keys.contains(&setting.key));
+    settings.fold(command.arg(file), |command, setting| command.arg(flag(setting)))
 }
 
 fn flag(setting: &'static Setting) -> Arg {
