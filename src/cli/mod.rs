@@ -11,7 +11,7 @@ mod serve;
 mod token;
 
 use crate::config::load::{self, DEFAULT_FILE, FILE_VARIABLE, Loaded};
-use crate::config::raw::{SETTINGS, Setting};
+use crate::config::raw::{Fault, SETTINGS, Setting};
 use crate::config::{Config, resolve};
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use clap_complete::Shell;
@@ -136,21 +136,27 @@ fn load(args: &ArgMatches) -> Loaded {
     load::load(file, &load::environment(), &flags)
 }
 
-/// The configuration for a command; faults and warnings are printed.
-fn configuration(args: &ArgMatches) -> Result<Config, ExitCode> {
+/// The configuration for a command, and what in the settings has no effect. Faults are printed.
+fn checked(args: &ArgMatches) -> Result<(Config, Vec<Fault>), ExitCode> {
     let loaded = load(args);
-    for warning in &loaded.warnings {
-        eprintln!("warning: {warning}");
-    }
     let resolved = resolve(&loaded.raw);
     let faults = loaded.faults.iter().chain(resolved.as_ref().err().into_iter().flatten());
     for fault in faults {
         eprintln!("error: {fault}");
     }
     match resolved {
-        Ok(config) if loaded.faults.is_empty() => Ok(config),
+        Ok(config) if loaded.faults.is_empty() => Ok((config, loaded.warnings)),
         _ => Err(ExitCode::from(WRONG)),
     }
+}
+
+/// The configuration for a command; faults and warnings are printed.
+fn configuration(args: &ArgMatches) -> Result<Config, ExitCode> {
+    let (config, warnings) = checked(args)?;
+    for warning in warnings {
+        eprintln!("warning: {warning}");
+    }
+    Ok(config)
 }
 
 /// Writes to standard output; that nobody reads it (any more) is no fault.

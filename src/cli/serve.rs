@@ -1,6 +1,6 @@
 //! `claviger serve`.
 
-use super::{configuration, failed, logging, print};
+use super::{checked, failed, logging, print};
 use crate::base::time::Clock;
 use crate::config::Config;
 use crate::server;
@@ -8,11 +8,14 @@ use clap::ArgMatches;
 use std::process::ExitCode;
 
 pub(super) fn run(args: &ArgMatches) -> ExitCode {
-    let config = match configuration(args) {
-        Ok(config) => config,
+    let (config, warnings) = match checked(args) {
+        Ok(checked) => checked,
         Err(code) => return code,
     };
     logging::start(config.log);
+    for warning in warnings {
+        tracing::warn!("{warning}");
+    }
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return failed(error),
