@@ -3,25 +3,26 @@
 use super::{App, Cx};
 use crate::base::id::AccountId;
 use crate::http::bearer;
-use crate::http::edge::RequestId;
+use crate::http::edge::Arrival;
 use crate::http::problem::{INVALID_TOKEN, Problem};
 use axum::extract::{ConnectInfo, FromRequestParts};
 use axum::http::request::Parts;
 use claviger_crypto::jwt::{AccessToken, Expected};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
-use uuid::Uuid;
 
 impl FromRequestParts<Arc<App>> for Cx {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Problem> {
         let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>();
+        let arrival = parts.extensions.get::<Arrival>();
+        let arrival = arrival.ok_or_else(|| Problem::internal("the route is not inside the edge layer"))?;
         Ok(Self {
             app: app.clone(),
-            now: app.clock.now(),
+            now: arrival.now,
             address: peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |info| info.0.ip()),
-            request_id: parts.extensions.get::<RequestId>().map_or(Uuid::nil(), |id| id.0),
+            request_id: arrival.id,
         })
     }
 }
@@ -37,13 +38,11 @@ impl FromRequestParts<Arc<App>> for Authenticated {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Problem> {
+        let cx = Cx::from_request_parts(parts, app).await?;
         let token = bearer::token(&parts.headers)?;
         let keys = app.key_set().await?;
-        let expected = Expected {
-            issuer: &app.config.issuer,
-            audience: &app.config.audience,
-            now: app.clock.now().as_seconds(),
-        };
+        let expected =
+            Expected { issuer: &app.config.issuer, audience: &app.config.audience, now: cx.now.as_seconds() };
         let claims =
             AccessToken::verify(token, expected, |kid| keys.find(kid)).map_err(|why| refused(&why))?;
         let account = AccountId::parse(&claims.sub).ok_or_else(|| refused(&"its subject is no account"))?;

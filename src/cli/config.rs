@@ -1,42 +1,36 @@
 //! `claviger config check|show`.
 
-use super::{WRONG, configuration, load, print};
+use super::{WRONG, checked, configuration, print};
+use crate::config::MasterKeySource;
 use crate::config::raw::{Source, find};
-use crate::config::{MasterKeySource, resolve};
 use crate::keys;
 use clap::ArgMatches;
 use std::process::ExitCode;
 
-pub(super) fn run(args: &ArgMatches) -> ExitCode {
+pub(super) fn run(args: &ArgMatches) -> Result<ExitCode, ExitCode> {
     match args.subcommand() {
         Some(("check", args)) => check(args),
         Some(("show", args)) => show(args),
-        _ => ExitCode::from(WRONG),
+        _ => Err(ExitCode::from(WRONG)),
     }
 }
 
-fn check(args: &ArgMatches) -> ExitCode {
-    let config = match configuration(args) {
-        Ok(config) => config,
-        Err(code) => return code,
-    };
+fn check(args: &ArgMatches) -> Result<ExitCode, ExitCode> {
+    let config = configuration(args)?;
     if let MasterKeySource::File(_) = config.master_key
         && let Err(error) = keys::master::obtain(&config.master_key, false)
     {
         eprintln!("error: {error}");
-        return ExitCode::from(WRONG);
+        return Err(ExitCode::from(WRONG));
     }
     let posture = if config.dev { "dev; not for production" } else { "production" };
     print(format_args!("The settings are good. Posture: {posture}.\n"));
-    ExitCode::SUCCESS
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Lines that a settings file may hold.
-fn show(args: &ArgMatches) -> ExitCode {
-    let loaded = load(args);
-    let (Ok(config), true) = (resolve(&loaded.raw), loaded.faults.is_empty()) else {
-        return configuration(args).err().unwrap_or(ExitCode::from(WRONG));
-    };
+fn show(args: &ArgMatches) -> Result<ExitCode, ExitCode> {
+    let (config, loaded) = checked(args)?;
     for (key, value) in config.shown() {
         let source = loaded.raw.source(key);
         let line = match value {
@@ -50,5 +44,5 @@ fn show(args: &ArgMatches) -> ExitCode {
         };
         print(format_args!("{line:<50} # {source}\n"));
     }
-    ExitCode::SUCCESS
+    Ok(ExitCode::SUCCESS)
 }

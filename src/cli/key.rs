@@ -7,23 +7,16 @@ use clap::ArgMatches;
 use std::path::Path;
 use std::process::ExitCode;
 
-pub(super) fn run(args: &ArgMatches) -> ExitCode {
-    let Some(("list", args)) = args.subcommand() else { return ExitCode::from(WRONG) };
-    let config = match configuration(args) {
-        Ok(config) => config,
-        Err(code) => return code,
-    };
-    match stored(&config.data_dir) {
-        Ok(keys) => {
-            print(format_args!("{:<45} {:<8} {:<6} MADE\n", "KEY ID", "STATE", "ALG"));
-            for key in keys {
-                let (kid, alg) = (&key.public.kid, key.public.alg.name());
-                print(format_args!("{kid:<45} {:<8} {alg:<6} {}\n", key.state.name(), key.created_at));
-            }
-            ExitCode::SUCCESS
-        }
-        Err(why) => failed(why),
+pub(super) fn run(args: &ArgMatches) -> Result<ExitCode, ExitCode> {
+    let Some(("list", args)) = args.subcommand() else { return Err(ExitCode::from(WRONG)) };
+    let config = configuration(args)?;
+    let keys = stored(&config.data_dir).map_err(failed)?;
+    print(format_args!("{:<45} {:<8} {:<6} MADE\n", "KEY ID", "STATE", "ALG"));
+    for key in keys {
+        let (kid, alg) = (&key.public.kid, key.public.alg.name());
+        print(format_args!("{kid:<45} {:<8} {alg:<6} {}\n", key.state.name(), key.created_at));
     }
+    Ok(ExitCode::SUCCESS)
 }
 
 /// The keys of a data folder, whether its server runs or not.

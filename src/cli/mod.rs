@@ -11,7 +11,7 @@ mod serve;
 mod token;
 
 use crate::config::load::{self, DEFAULT_FILE, FILE_VARIABLE, Loaded};
-use crate::config::raw::{Fault, SETTINGS, Setting};
+use crate::config::raw::{SETTINGS, Setting};
 use crate::config::{Config, resolve};
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use clap_complete::Shell;
@@ -28,14 +28,15 @@ const SHORT: &[&str] = &["dev", "listen", "data_dir", "issuer", "audience"];
 /// Runs the program.
 pub fn main() -> ExitCode {
     let matches = command().get_matches();
-    match matches.subcommand() {
+    let ended = match matches.subcommand() {
         Some(("serve", args)) => serve::run(args),
         Some(("config", args)) => config::run(args),
         Some(("key", args)) => key::run(args),
         Some(("token", args)) => token::run(args),
-        Some(("completions", args)) => completions(args),
-        _ => ExitCode::from(WRONG),
-    }
+        Some(("completions", args)) => Ok(completions(args)),
+        _ => Err(ExitCode::from(WRONG)),
+    };
+    ended.unwrap_or_else(|code| code)
 }
 
 /// The whole command line, for parsing, completions and tests.
@@ -136,8 +137,8 @@ fn load(args: &ArgMatches) -> Loaded {
     load::load(file, &load::environment(), &flags)
 }
 
-/// The configuration for a command, and what in the settings has no effect. Faults are printed.
-fn checked(args: &ArgMatches) -> Result<(Config, Vec<Fault>), ExitCode> {
+/// The configuration for a command, and what it was made from. Faults are printed.
+fn checked(args: &ArgMatches) -> Result<(Config, Loaded), ExitCode> {
     let loaded = load(args);
     let resolved = resolve(&loaded.raw);
     let faults = loaded.faults.iter().chain(resolved.as_ref().err().into_iter().flatten());
@@ -145,15 +146,15 @@ fn checked(args: &ArgMatches) -> Result<(Config, Vec<Fault>), ExitCode> {
         eprintln!("error: {fault}");
     }
     match resolved {
-        Ok(config) if loaded.faults.is_empty() => Ok((config, loaded.warnings)),
+        Ok(config) if loaded.faults.is_empty() => Ok((config, loaded)),
         _ => Err(ExitCode::from(WRONG)),
     }
 }
 
 /// The configuration for a command; faults and warnings are printed.
 fn configuration(args: &ArgMatches) -> Result<Config, ExitCode> {
-    let (config, warnings) = checked(args)?;
-    for warning in warnings {
+    let (config, loaded) = checked(args)?;
+    for warning in loaded.warnings {
         eprintln!("warning: {warning}");
     }
     Ok(config)

@@ -7,23 +7,15 @@ use crate::server;
 use clap::ArgMatches;
 use std::process::ExitCode;
 
-pub(super) fn run(args: &ArgMatches) -> ExitCode {
-    let (config, warnings) = match checked(args) {
-        Ok(checked) => checked,
-        Err(code) => return code,
-    };
+pub(super) fn run(args: &ArgMatches) -> Result<ExitCode, ExitCode> {
+    let (config, loaded) = checked(args)?;
     logging::start(config.log);
-    for warning in warnings {
+    for warning in loaded.warnings {
         tracing::warn!("{warning}");
     }
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => return failed(error),
-    };
-    match runtime.block_on(serve(config)) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => failed(error),
-    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(failed)?;
+    runtime.block_on(serve(config)).map_err(failed)?;
+    Ok(ExitCode::SUCCESS)
 }
 
 async fn serve(config: Config) -> Result<(), server::StartError> {

@@ -11,18 +11,13 @@ use serde_json::Value;
 use std::io::Read as _;
 use std::process::ExitCode;
 
-pub(super) fn run(args: &ArgMatches) -> ExitCode {
-    let Some(("inspect", args)) = args.subcommand() else { return ExitCode::from(WRONG) };
-    let config = match configuration(args) {
-        Ok(config) => config,
-        Err(code) => return code,
-    };
+pub(super) fn run(args: &ArgMatches) -> Result<ExitCode, ExitCode> {
+    let Some(("inspect", args)) = args.subcommand() else { return Err(ExitCode::from(WRONG)) };
+    let config = configuration(args)?;
     let token = match args.get_one::<String>("token").map(String::as_str) {
         Some("-") => {
             let mut text = String::new();
-            if let Err(error) = std::io::stdin().take(1 << 20).read_to_string(&mut text) {
-                return failed(error);
-            }
+            std::io::stdin().take(1 << 20).read_to_string(&mut text).map_err(failed)?;
             text
         }
         token => token.unwrap_or_default().to_owned(),
@@ -37,11 +32,11 @@ pub(super) fn run(args: &ArgMatches) -> ExitCode {
             let left = claims.exp - now.as_seconds();
             let until = Timestamp::from_seconds(claims.exp);
             print(format_args!("It verifies, until {until} (another {}).\n", in_words(left)));
-            ExitCode::SUCCESS
+            Ok(ExitCode::SUCCESS)
         }
         Err(why) => {
             print(format_args!("It does not verify: {why}.\n"));
-            ExitCode::from(FAILED)
+            Err(ExitCode::from(FAILED))
         }
     }
 }

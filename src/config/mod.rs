@@ -60,6 +60,9 @@ pub struct Hash {
     pub queue: usize,
 }
 
+/// How an operator makes a master key.
+pub const MAKE_MASTER_KEY: &str = "head -c 32 /dev/urandom | base64 | tr '+/' '-_' | tr -d '='";
+
 /// Where the master key comes from.
 #[derive(Debug)]
 pub enum MasterKeySource {
@@ -102,7 +105,7 @@ impl Config {
             ("hash_memory_kib", small(params.memory_kib)),
             ("hash_passes", small(params.passes)),
             ("hash_lanes", small(params.lanes)),
-            ("hash_engine", text(&engine_name(engine))),
+            ("hash_engine", text(&engine.name())),
             ("hash_threads", number(threads)),
             ("hash_queue", number(queue)),
             ("max_connections", number(self.max_connections)),
@@ -121,12 +124,5 @@ impl MasterKeySource {
             Self::File(path) => Some(path),
             Self::Given(_) | Self::Own(_) => None,
         }
-    }
-}
-
-fn engine_name(engine: Engine) -> &'static str {
-    match engine {
-        Engine::Fast => "fast",
-        Engine::Plain => "plain",
     }
 }

@@ -3,7 +3,7 @@
 //! All faults are found at once, so that an operator mends them in one go.
 
 use super::raw::{Fault, Raw};
-use super::{Config, Hash, Log, MasterKeySource};
+use super::{Config, Hash, Log, MAKE_MASTER_KEY, MasterKeySource};
 use crate::base::time::parse_duration;
 use claviger_crypto::jws::RsaBits;
 use claviger_crypto::password::{Engine, Params};
@@ -217,7 +217,7 @@ impl Resolver<'_> {
                 None => self.faults.push(self.raw.fault(
                     "master_key",
                     "it is not 43 characters of base64url (32 bytes)",
-                    "Make one with: head -c 32 /dev/urandom | base64 | tr '+/' '-_' | tr -d '='",
+                    format!("Make one with: {MAKE_MASTER_KEY}"),
                 )),
             }
         }
@@ -248,11 +248,7 @@ fn rsa_bits(text: &str) -> Option<RsaBits> {
 }
 
 fn hash_engine(text: &str) -> Option<Engine> {
-    match text {
-        "fast" => Some(Engine::Fast),
-        "plain" => Some(Engine::Plain),
-        _ => None,
-    }
+    [Engine::Fast, Engine::Plain].into_iter().find(|engine| engine.name() == text)
 }
 
 fn log_format(text: &str) -> Option<bool> {

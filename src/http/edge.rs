@@ -1,9 +1,9 @@
 //! The outermost layer: one pass around every request, in and out.
 //!
-//! In: the request's id. Out: problem documents are written, the
-//! headers that every answer carries are set, and one line is logged, without path parameters or query.
+//! In: the request's id and time. Out: problem documents are written, the headers that every answer
+//! carries are set, and one line is logged, without path parameters or query.
 
-use crate::base::time::Clock;
+use crate::base::time::{Clock, Timestamp};
 use crate::base::{id, random};
 use crate::http::problem::{
     MALFORMED_CREDENTIALS, MALFORMED_REQUEST, METHOD_NOT_ALLOWED, NOT_FOUND, Problem, TOKEN_IN_QUERY,
@@ -25,14 +25,20 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// Query parameters that would carry a secret (RFC 9700 §4.3.2).
 const SECRET_PARAMETERS: &[&str] = &["access_token", "x-access-token", "token", "refresh_token", "password"];
 
-/// This request's id, made here and never taken from the caller.
+/// What is known of a request as it arrives.
 #[derive(Clone, Copy, Debug)]
-pub struct RequestId(pub Uuid);
+pub struct Arrival {
+    /// Its id, made here and never taken from the caller.
+    pub id: Uuid,
+    /// Its time, read once.
+    pub now: Timestamp,
+}
 
 /// The layer.
 pub async fn edge(State(clock): State<Clock>, mut request: Request, next: Next) -> Response {
-    let id = id::uuid_v7(clock.now(), random::bytes());
-    request.extensions_mut().insert(RequestId(id));
+    let now = clock.now();
+    let id = id::uuid_v7(now, random::bytes());
+    request.extensions_mut().insert(Arrival { id, now });
     let mut line = LogLine {
         started: Instant::now(),
         method: request.method().clone(),
@@ -41,8 +47,8 @@ pub async fn edge(State(clock): State<Clock>, mut request: Request, next: Next) 
         id: id.to_string(),
         answer: None,
     };
-    let response = next.run(request).await;
-    let problem = response.extensions().get::<Problem>().cloned();
+    let mut response = next.run(request).await;
+    let problem = response.extensions_mut().remove::<Problem>();
     let cause = problem.as_ref().and_then(Problem::cause).map(str::to_owned);
     line.answer = Some((response.status(), cause));
     finish(written(response, problem, &line.id), &line.id)

@@ -6,15 +6,11 @@ use crate::db::Db;
 use claviger_crypto::jws::SigningKey;
 use claviger_crypto::seal::MasterKey;
 
-/// Reads the key set; `None` where no key was made yet.
+/// Makes the key set of the stored keys.
 ///
 /// # Errors
-/// [`Error::Master`] if the master key does not open the stored keys, [`Error::NoneActive`].
-pub async fn load(db: &Db, master: &MasterKey) -> Result<Option<KeySet>, Error> {
-    let keys: Vec<StoredKey> = list(db).await?;
-    if keys.is_empty() {
-        return Ok(None);
-    }
+/// [`Error::Master`] if the master key does not open the active one, [`Error::NoneActive`].
+pub fn open(keys: Vec<StoredKey>, master: &MasterKey) -> Result<KeySet, Error> {
     let active = keys.iter().find(|key| key.state == State::Active).ok_or(Error::NoneActive)?;
     let pkcs8 = master.open(&purpose(&active.public.kid), &active.sealed_pkcs8).map_err(|_| {
         Error::Master(
@@ -25,10 +21,10 @@ pub async fn load(db: &Db, master: &MasterKey) -> Result<Option<KeySet>, Error> 
     })?;
     let active = SigningKey::from_pkcs8(&pkcs8)?;
     let published: Vec<_> = keys.into_iter().map(|key| key.public).collect();
-    KeySet::new(active, &published).map(Some)
+    KeySet::new(active, &published)
 }
 
-/// Stores `key` as the first one, unless another server was quicker, and loads what is stored then.
+/// Stores `key` as the first one, unless another server was quicker, and opens what is stored then.
 ///
 /// # Errors
 /// If the database fails or the key cannot be sealed.
@@ -37,13 +33,13 @@ pub async fn adopt_first(
     master: &MasterKey,
     key: &SigningKey,
     now: Timestamp,
-) -> Result<Option<KeySet>, Error> {
+) -> Result<KeySet, Error> {
     let public = key.public().clone();
     let sealed = master
         .seal(&purpose(&public.kid), &key.to_pkcs8()?)
         .map_err(|_| Error::Master("the first key could not be sealed: no randomness".into()))?;
     db.write::<bool, Error, _>(move |tx| Ok(store::insert_first(tx, &public, &sealed, now)?)).await?;
-    load(db, master).await
+    open(list(db).await?, master)
 }
 
 /// All stored keys, oldest first.

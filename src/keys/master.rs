@@ -2,7 +2,7 @@
 
 use super::Error;
 use crate::base::random;
-use crate::config::MasterKeySource;
+use crate::config::{MAKE_MASTER_KEY, MasterKeySource};
 use claviger_crypto::seal::MasterKey;
 use std::fs::OpenOptions;
 use std::io::{ErrorKind, Write as _};
@@ -17,7 +17,12 @@ use zeroize::Zeroizing;
 pub fn obtain(source: &MasterKeySource, is_new: bool) -> Result<MasterKey, Error> {
     match source {
         MasterKeySource::Given(key) => Ok(key.clone()),
-        MasterKeySource::File(path) => read(path, NAMED),
+        MasterKeySource::File(path) => read(
+            path,
+            &format!(
+                "Name a file that holds it with --master-key-file; a new database needs a new one, made with: {MAKE_MASTER_KEY}"
+            ),
+        ),
         MasterKeySource::Own(path) if !is_new => own(path),
         MasterKeySource::Own(path) => match create(path) {
             Ok(key) => Ok(key),
@@ -32,10 +37,6 @@ pub fn obtain(source: &MasterKeySource, is_new: bool) -> Result<MasterKey, Error
 fn unreadable() -> Error {
     Error::Master("the master key is not 43 characters of base64url".into())
 }
-
-/// What to do where a named file cannot be read.
-const NAMED: &str = "Name a file that holds it with --master-key-file; a new database needs a new one, made with: \
-    head -c 32 /dev/urandom | base64 | tr '+/' '-_' | tr -d '='";
 
 /// What to do where the one in the data folder cannot be read.
 const LOST: &str = "Restore the one this database was started with";

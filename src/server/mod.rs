@@ -121,13 +121,14 @@ fn bound(address: SocketAddr) -> std::io::Result<TcpSocket> {
 }
 
 async fn open_keyring(config: &Config, db: &Db, clock: &Clock) -> Result<Keyring, StartError> {
+    let stored = keys::flow::list(db).await?;
     // A new master key in place of a lost one would hide that it is lost.
-    let is_new = keys::flow::list(db).await?.is_empty();
-    let master = keys::master::obtain(&config.master_key, is_new)?;
+    let master = keys::master::obtain(&config.master_key, stored.is_empty())?;
     let (writer, keyring) = Keyring::new();
-    match keys::flow::load(db, &master).await? {
-        Some(set) => writer.replace(set),
-        None => make_first_key(writer, config.rsa_bits, db.clone(), master, clock.clone()),
+    if stored.is_empty() {
+        make_first_key(writer, config.rsa_bits, db.clone(), master, clock.clone());
+    } else {
+        writer.replace(keys::flow::open(stored, &master)?);
     }
     Ok(keyring)
 }
@@ -144,12 +145,9 @@ fn make_first_key(writer: KeyringWriter, bits: RsaBits, db: Db, master: MasterKe
         };
         loop {
             match keys::flow::adopt_first(&db, &master, &key, clock.now()).await {
-                Ok(Some(set)) => {
+                Ok(set) => {
                     tracing::info!(kid = set.active().public().kid, "made the first signing key");
                     return writer.replace(set);
-                }
-                Ok(None) => {
-                    tracing::error!("the first signing key was not found after it was stored; trying again")
                 }
                 Err(error) => {
                     tracing::error!(%error, "the first signing key could not be stored; trying again")

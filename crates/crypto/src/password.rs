@@ -55,6 +55,16 @@ pub enum Engine {
     Plain,
 }
 
+impl Engine {
+    /// Its name in settings.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Fast => "fast",
+            Self::Plain => "plain",
+        }
+    }
+}
+
 /// A stored hash: `$argon2id$v=19$m=…,t=…,p=…$salt$tag`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PasswordHash {
