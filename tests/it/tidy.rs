@@ -12,6 +12,7 @@ const ORDER: &[&[&str]] = &[
     &["db"],
     &["http"],
     &["pages"],
+    &["audit"],
     &["keys", "password_pool"],
     &["app"],
     &["accounts"],
