@@ -9,6 +9,7 @@ pub mod jwt;
 pub mod mac;
 pub mod password;
 pub mod seal;
+pub mod status;
 pub mod token;
 
 use base64::Engine as _;
