@@ -7,6 +7,7 @@ use crate::app::Cx;
 use crate::base::id::AccountId;
 use crate::{credentials, keys};
 use claviger_crypto::jwt::AccessToken;
+use claviger_crypto::status::StatusClaim;
 use std::time::Duration;
 use uuid::Uuid;
 
@@ -47,6 +48,10 @@ fn claims(cx: &Cx, account: AccountId, id: Uuid) -> AccessToken {
         nbf: None,
         jti: id.to_string(),
         client_id: DIRECT_CLIENT.to_owned(),
+        // Placeholders until sessions and status lists exist.
+        sid: id.to_string(),
+        scope: String::new(),
+        status: StatusClaim::new(0, String::new()),
         public_id: account.to_string(),
     }
 }

@@ -57,7 +57,8 @@ fn header() -> Value {
 fn payload() -> Value {
     let id = "0198c5a4-7e1b-7cc2-9d7e-3f2a8b1c4d5e";
     json!({ "iss": ISSUER, "sub": id, "aud": AUDIENCE, "exp": NOW + 900, "iat": NOW, "jti": "a-token",
-        "client_id": "example", "public_id": id })
+        "client_id": "example", "sid": "a-session", "scope": "account",
+        "status": { "status_list": { "idx": 7, "uri": "https://auth.example.com/status/1" } }, "public_id": id })
 }
 
 fn verify_at(token: &str, now: i64) -> Result<AccessToken, jwt::Error> {
@@ -155,7 +156,8 @@ fn good_tokens() {
     let header = format!(r#"{{"alg":"RS256","kid":"{}","typ":"at+jwt"}}"#, KEY.public.kid);
     assert_eq!(parts(&GOOD)[HEADER], base64url(header.as_bytes()));
     assert_eq!(parts(&GOOD)[PAYLOAD], base64url(&serde_json::to_vec(&*CLAIMS).unwrap()));
-    accepted(&with(PAYLOAD, "scope", r#"["a", "claim", "we", "do", "not", "know"]"#));
+    accepted(&with(PAYLOAD, "more", r#"["a", "claim", "we", "do", "not", "know"]"#));
+    accepted(&with(PAYLOAD, "scope", r#""several words""#));
     let reread = SigningKey::from_pkcs8(&KEY.to_pkcs8().unwrap()).unwrap();
     assert_eq!(CLAIMS.sign(&reread).unwrap(), *GOOD);
 }
@@ -335,6 +337,21 @@ fn claim_types() {
         let members = format!("{n}= {n}=null {n}=true {n}={{}} {n}=[] {n}=[{value}] {n}=1.5");
         refused_with(PAYLOAD, &format!("{members} {n}={value},{n:?}:{value}"), &Claims);
     }
+    for status in [
+        r#"{"status_list":null} {"status_list":[]} {"status_list":[7,"u"]} {"status_list":"u"} [[7,"u"]]"#,
+        r#"{"status_list":{}} {"status_list":{"idx":7}} {"status_list":{"uri":"u"}} {"idx":7,"uri":"u"}"#,
+        r#"{"status_list":{"idx":7,"uri":1}} {"status_list":{"idx":7,"uri":null}}"#,
+        r#"{"status_list":{"idx":7,"uri":"u"},"status_list":{"idx":7,"uri":"u"}}"#,
+        r#"{"status_list":{"idx":7,"idx":7,"uri":"u"}} {"status_list":{"idx":7,"uri":"u","uri":"u"}}"#,
+    ] {
+        let members: Vec<_> = status.split_whitespace().map(|value| format!("status={value}")).collect();
+        refused_with(PAYLOAD, &members.join(" "), &Claims);
+    }
+    for idx in r#"-1 -0 "7" 7.0 7e0 null true [7] {} 18446744073709551616 07 +7"#.split(' ') {
+        let member = format!(r#"status={{"status_list":{{"idx":{idx},"uri":"u"}}}}"#);
+        refused_with(PAYLOAD, &member, &Claims);
+    }
+    accepted(&with(PAYLOAD, "status", r#"{"status_list":{"idx":18446744073709551615,"uri":"u"}}"#));
     let (twice, bom) = (format!("{good}{good}"), format!("\u{feff}{good}"));
     let surrogate = good.replace("a-token", "\\ud800");
     for text in ["", "null", "{}", "[]", "\"\"", &good[1..], &twice, &bom, &surrogate] {
@@ -369,7 +386,20 @@ fn claim_values() {
 fn json_forms_we_never_write() {
     let array = json!(["RS256", KEY.public.kid, ACCESS_TOKEN]);
     refused(&token(array.to_string(), payload().to_string()), BAD_HEADER);
-    let array = json!([ISSUER, "sub", AUDIENCE, NOW + 900, NOW, null, "jti", "client", "sub"]);
+    let array = json!([
+        ISSUER,
+        "sub",
+        AUDIENCE,
+        NOW + 900,
+        NOW,
+        null,
+        "jti",
+        "client",
+        "sid",
+        "scope",
+        payload()["status"],
+        "sub"
+    ]);
     refused(&token(header().to_string(), array.to_string()), &Claims);
     refused_with(PAYLOAD, "nbf=null", &Claims);
     let not_utf8 = [b"{\"more\":\"\xff\",", &payload().to_string().as_bytes()[1..]].concat();

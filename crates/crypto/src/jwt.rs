@@ -3,6 +3,7 @@
 //! Signing and verifying know nothing of the wall clock: the caller passes the time.
 
 use crate::jws::{self, KeyError, SigningKey, Unverified, VerifyingKey};
+use crate::status::{self, StatusClaim};
 use serde::{Deserialize, Deserializer, Serialize};
 
 /// `typ` of an access token (RFC 9068 §2.1).
@@ -31,6 +32,13 @@ pub struct AccessToken {
     pub jti: String,
     /// The client it was issued to.
     pub client_id: String,
+    /// The session it was issued in.
+    pub sid: String,
+    /// What it allows, separated by spaces (RFC 9068 §2.2.3).
+    pub scope: String,
+    /// Where it says whether the token has been revoked.
+    #[serde(deserialize_with = "status::object")]
+    pub status: StatusClaim,
     /// The same as `sub`, for callers of the starting API.
     pub public_id: String,
 }
