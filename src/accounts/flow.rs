@@ -1,10 +1,12 @@
 //! What can be done with accounts.
 
-use super::{Error, Name, NewAccount, Profile, REPEATABLE, store};
+use super::{Account, Error, Name, NewAccount, Profile, REPEATABLE, store};
 use crate::app::Cx;
+use crate::audit::{self, Kind};
 use crate::base::email::Email;
 use crate::base::id::AccountId;
-use crate::db::Tx;
+use crate::base::time::Timestamp;
+use crate::db::{self, Tx};
 
 /// Adds an account inside a transaction that gives it a credential too.
 ///
@@ -44,4 +46,78 @@ pub async fn made_before(cx: &Cx, email: &Email, name: &Name, key: [u8; 32]) -> 
 /// [`Error::Unknown`] if it is gone.
 pub async fn profile(cx: &Cx, id: AccountId) -> Result<Profile, Error> {
     cx.app.db.read(move |tx| store::profile(tx, id)?.ok_or(Error::Unknown)).await
+}
+
+/// Whether an account exists and is not disabled: what every use of it asks inside its transaction.
+///
+/// # Errors
+/// If the database fails.
+pub fn is_active(tx: &mut Tx<'_>, id: AccountId) -> Result<bool, db::Error> {
+    store::is_active(tx, id)
+}
+
+/// Gives the account another name, and shows it then.
+///
+/// # Errors
+/// [`Error::Unknown`] if it is gone.
+pub async fn rename(cx: &Cx, id: AccountId, name: Name) -> Result<Profile, Error> {
+    let event = cx.event(Kind::ProfileChange).account(id).detail("name");
+    let noted = event.clone();
+    let profile = cx
+        .app
+        .db
+        .write::<_, Error, _>(move |tx| {
+            if !store::rename(tx, id, name.as_str())? {
+                return Err(Error::Unknown);
+            }
+            audit::flow::append(tx, &noted)?;
+            store::profile(tx, id)?.ok_or(Error::Unknown)
+        })
+        .await?;
+    event.log();
+    Ok(profile)
+}
+
+/// Disables or enables an account inside the transaction of an operator's change.
+///
+/// # Errors
+/// [`Error::Unknown`].
+pub fn set_disabled(tx: &mut Tx<'_>, id: AccountId, at: Option<Timestamp>) -> Result<(), Error> {
+    if store::set_disabled(tx, id, at)? { Ok(()) } else { Err(Error::Unknown) }
+}
+
+/// Deletes an account inside the transaction that ends all that was its.
+///
+/// # Errors
+/// [`Error::Unknown`].
+pub fn delete(tx: &mut Tx<'_>, id: AccountId) -> Result<(), Error> {
+    if store::delete(tx, id)? { Ok(()) } else { Err(Error::Unknown) }
+}
+
+/// An account by its id or e-mail address, for operators.
+///
+/// # Errors
+/// [`Error::Unknown`].
+pub async fn find(cx: &Cx, id_or_email: &str) -> Result<Account, Error> {
+    let (id, email) = (AccountId::parse(id_or_email), Email::parse(id_or_email));
+    cx.app
+        .db
+        .read(move |tx| {
+            let found = match (&id, &email) {
+                (Some(id), _) => store::find(tx, *id)?,
+                (None, Ok(email)) => store::find_by_email(tx, email.key())?,
+                (None, Err(_)) => None,
+            };
+            found.ok_or(Error::Unknown)
+        })
+        .await
+}
+
+/// Accounts in the order in which they were made, at most `limit`, from the one after `after` on.
+///
+/// # Errors
+/// If the database fails.
+pub async fn page(cx: &Cx, after: Option<AccountId>, limit: u32) -> Result<Vec<Account>, Error> {
+    let after = after.unwrap_or(AccountId(uuid::Uuid::nil()));
+    cx.app.db.read(move |tx| Ok(store::page(tx, after, limit.into())?)).await
 }

@@ -84,6 +84,21 @@ pub struct Profile {
     pub name: String,
 }
 
+/// An account as an operator sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Account {
+    /// Its id.
+    pub id: AccountId,
+    /// The e-mail address as it was typed.
+    pub email: String,
+    /// The name.
+    pub name: String,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// Since when it is disabled, if it is.
+    pub disabled_at: Option<Timestamp>,
+}
+
 /// What can go wrong with accounts.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {

@@ -1,9 +1,9 @@
 //! The rows of `accounts`.
 
-use super::{NewAccount, Profile};
+use super::{Account, NewAccount, Profile};
 use crate::base::id::AccountId;
 use crate::base::time::Timestamp;
-use crate::db::{Error, Tx};
+use crate::db::{Error, Row, Tx};
 
 /// Adds an account unless its mailbox is taken. Says whether it did.
 pub(crate) fn insert(tx: &mut Tx<'_>, account: &NewAccount) -> Result<bool, Error> {
@@ -24,6 +24,58 @@ pub(crate) fn insert(tx: &mut Tx<'_>, account: &NewAccount) -> Result<bool, Erro
 pub(crate) fn profile(tx: &mut Tx<'_>, id: AccountId) -> Result<Option<Profile>, Error> {
     let sql = "SELECT email, name FROM accounts WHERE id = $1";
     tx.first(sql, &[id.0.into()], |row| Ok(Profile { email: row.get(0)?, name: row.get(1)? }))
+}
+
+/// Whether an account exists and is not disabled.
+pub(crate) fn is_active(tx: &mut Tx<'_>, id: AccountId) -> Result<bool, Error> {
+    let sql = "SELECT 1 FROM accounts WHERE id = $1 AND disabled_at IS NULL";
+    Ok(tx.first(sql, &[id.0.into()], |_| Ok(()))?.is_some())
+}
+
+/// Gives an account another name. Says whether there is such an account.
+pub(crate) fn rename(tx: &mut Tx<'_>, id: AccountId, name: &str) -> Result<bool, Error> {
+    let sql = "UPDATE accounts SET name = $1 WHERE id = $2";
+    Ok(tx.execute(sql, &[name.into(), id.0.into()])? == 1)
+}
+
+/// Disables an account, or enables it with no time. Says whether there is such an account.
+pub(crate) fn set_disabled(tx: &mut Tx<'_>, id: AccountId, at: Option<Timestamp>) -> Result<bool, Error> {
+    let sql = "UPDATE accounts SET disabled_at = $1 WHERE id = $2";
+    Ok(tx.execute(sql, &[at.into(), id.0.into()])? == 1)
+}
+
+/// Deletes an account and all that hangs on it. Says whether there was one.
+pub(crate) fn delete(tx: &mut Tx<'_>, id: AccountId) -> Result<bool, Error> {
+    let sql = "DELETE FROM accounts WHERE id = $1";
+    Ok(tx.execute(sql, &[id.0.into()])? == 1)
+}
+
+/// An account as an operator sees it.
+pub(crate) fn find(tx: &mut Tx<'_>, id: AccountId) -> Result<Option<Account>, Error> {
+    let sql = "SELECT id, email, name, created_at, disabled_at FROM accounts WHERE id = $1";
+    tx.first(sql, &[id.0.into()], read)
+}
+
+/// The account of a mailbox.
+pub(crate) fn find_by_email(tx: &mut Tx<'_>, email_key: &str) -> Result<Option<Account>, Error> {
+    let sql = "SELECT id, email, name, created_at, disabled_at FROM accounts WHERE email_key = $1";
+    tx.first(sql, &[email_key.into()], read)
+}
+
+/// Accounts by the order in which they were made, from the one after `after` on.
+pub(crate) fn page(tx: &mut Tx<'_>, after: AccountId, limit: i64) -> Result<Vec<Account>, Error> {
+    let sql = "SELECT id, email, name, created_at, disabled_at FROM accounts WHERE id > $1 ORDER BY id LIMIT $2";
+    tx.all(sql, &[after.0.into(), limit.into()], read)
+}
+
+fn read(row: &Row<'_>) -> Result<Account, Error> {
+    Ok(Account {
+        id: AccountId(row.get(0)?),
+        email: row.get(1)?,
+        name: row.get(2)?,
+        created_at: row.get(3)?,
+        disabled_at: row.get(4)?,
+    })
 }
 
 /// Whether a mailbox has an account.

@@ -2,14 +2,16 @@
 
 pub mod extract;
 
+use crate::audit::{Event, Kind, Origin};
 use crate::base::time::{Clock, Timestamp};
 use crate::config::Config;
 use crate::db::Db;
 use crate::keys::{self, KeySet, Keyring};
 use crate::password_pool::PasswordPool;
-use std::net::IpAddr;
+use crate::status::Statuses;
+use claviger_crypto::mac::MacKey;
+use claviger_crypto::seal::MasterKey;
 use std::sync::Arc;
-use uuid::Uuid;
 
 /// The capabilities of a server.
 #[derive(Debug)]
@@ -20,10 +22,31 @@ pub struct App {
     pub db: Db,
     /// Its signing keys.
     pub keyring: Keyring,
+    /// The keys of what it recognises as its own.
+    pub secrets: Secrets,
     /// The threads that hash passwords.
     pub passwords: PasswordPool,
+    /// The sessions that have ended.
+    pub statuses: Statuses,
     /// Its clock.
     pub clock: Clock,
+}
+
+/// Keys derived from the master key, one for each purpose.
+#[derive(Clone, Debug)]
+pub struct Secrets {
+    /// Of refresh tokens.
+    pub refresh: MacKey,
+    /// Of the audit trail's chain.
+    pub audit: MacKey,
+}
+
+impl Secrets {
+    /// Derives them.
+    pub fn of(master: &MasterKey) -> Self {
+        let key = |purpose| MacKey::new(*master.derive(purpose));
+        Self { refresh: key("refresh-token"), audit: key("audit") }
+    }
 }
 
 impl App {
@@ -36,15 +59,22 @@ impl App {
     }
 }
 
-/// One request's view: the server, the time (read once), who asks from where, and the request's id.
+/// One request's view: the server, the time (read once), and who asks from where.
 #[derive(Clone, Debug)]
 pub struct Cx {
     /// The server.
     pub app: Arc<App>,
     /// The request's time.
     pub now: Timestamp,
-    /// Where it comes from.
-    pub address: IpAddr,
-    /// Its id.
-    pub request_id: Uuid,
+    /// Who asks, from where, in which request.
+    pub origin: Origin,
+    /// What the client calls itself.
+    pub user_agent: Option<String>,
+}
+
+impl Cx {
+    /// A successful event of this request, for the audit trail.
+    pub fn event(&self, kind: Kind) -> Event {
+        Event::new(kind, self.origin.clone(), self.now)
+    }
 }

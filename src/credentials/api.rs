@@ -12,6 +12,7 @@ impl From<Error> for Problem {
                 .because("The e-mail address (or name) and the password do not belong together.")
                 .challenge(basic::CHALLENGE),
             Error::Account(error) => error.into(),
+            Error::Guesses(error) => error.into(),
             Error::Db(error) => error.into(),
             Error::Pool(Busy) | Error::Memory(_) => Self::busy(&error),
             Error::Pool(Failed) => Self::internal(error),

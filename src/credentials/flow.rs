@@ -1,13 +1,15 @@
-//! Making an account with its password, and checking a password.
+//! Making an account with its password, changing the password, and closing the account.
 
-use super::store::{self, Stored};
-use super::{Error, Password};
+use super::verify::{Verified, Who, verify};
+use super::{Error, Password, store};
 use crate::accounts::{self, Name, NewAccount};
 use crate::app::Cx;
+use crate::audit::{self, Event, Kind};
 use crate::base::email::Email;
 use crate::base::id::{self, AccountId};
 use crate::base::random;
-use claviger_crypto::password::{Hasher, OutOfMemory, Params, PasswordHash};
+use crate::db::Tx;
+use crate::sessions::{self, Session, Which};
 
 /// Makes an account that logs in with `password`. The same request with the same `key` makes it once
 /// and is answered alike.
@@ -33,18 +35,25 @@ pub async fn sign_up(
 
 async fn create(cx: &Cx, account: &NewAccount, password: &Password) -> Result<(), Error> {
     accounts::flow::expect_free(cx, &account.email).await?;
-    let (password, salt) = (password.clone(), random::bytes());
-    let hash = cx.app.passwords.run(move |hasher| hasher.hash(password.as_bytes(), salt)).await??;
-    let (row, phc) = (account.clone(), hash.to_string());
+    let (row, phc) = (account.clone(), hash(cx, password).await?);
+    let event = cx.event(Kind::SignUp).account(account.id);
+    let noted = event.clone();
     cx.app
         .db
         .write::<_, Error, _>(move |tx| {
             accounts::flow::create(tx, &row)?;
-            Ok(store::insert(tx, row.id, &phc, row.created_at)?)
+            store::insert(tx, row.id, &phc, row.created_at)?;
+            Ok(audit::flow::append(tx, &noted)?)
         })
         .await?;
-    tracing::info!(event = "sign-up", account = %account.id, address = %cx.address, request_id = %cx.request_id);
+    event.log();
     Ok(())
+}
+
+/// A new hash of `password`.
+async fn hash(cx: &Cx, password: &Password) -> Result<String, Error> {
+    let (password, salt) = (password.clone(), random::bytes());
+    Ok(cx.app.passwords.run(move |hasher| hasher.hash(password.as_bytes(), salt)).await??.to_string())
 }
 
 /// The answer to a sign-up that was made before: the same, for who knows the same password.
@@ -55,92 +64,124 @@ async fn repeat(
     key: [u8; 32],
 ) -> Result<NewAccount, Error> {
     let made = accounts::flow::made_before(cx, &account.email, &account.name, key).await?;
-    match verify(cx, account.email.as_typed(), password).await {
-        Ok(id) if id == made => Ok(NewAccount { id, ..account }),
+    match verify(cx, Who::Identifier(account.email.as_typed()), password).await {
+        Ok(verified) if verified.account() == made => Ok(NewAccount { id: made, ..account }),
         Ok(_) | Err(Error::Wrong) => Err(accounts::Error::KeyReused.into()),
         Err(error) => Err(error),
     }
 }
 
-/// Finds the account of `identifier` (an e-mail address, or a name that one account alone bears) if
-/// `password` is its password. Costs one hash, whether there is such an account or not.
+/// What happens to the sessions of an account whose password changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sessions {
+    /// These are ended.
+    End(Which),
+    /// They go on.
+    Keep,
+}
+
+/// Changes the password of who knows the present one.
 ///
 /// # Errors
-/// [`Error::Wrong`], or that there is no capacity now.
-pub async fn verify(cx: &Cx, identifier: &str, password: Password) -> Result<AccountId, Error> {
-    let found = find(cx, identifier).await?;
-    let params = cx.app.passwords.params();
-    let hash = found.as_ref().and_then(|stored| parse(cx, stored));
-    let expected = hash.unwrap_or_else(|| PasswordHash::decoy(params, random::bytes(), random::bytes()));
-    let salt = random::bytes();
-    let checked =
-        cx.app.passwords.run(move |hasher| check(hasher, &password, &expected, params, salt)).await??;
-    match (found, checked) {
-        (Some(stored), Checked::Right { renewed }) => {
-            let account = stored.account;
-            if let Some(hash) = renewed {
-                renew(cx, stored, &hash).await;
+/// [`Error::Wrong`], [`Error::Guesses`], or that there is no capacity now; then nothing was changed.
+pub async fn change_password(
+    cx: &Cx,
+    account: AccountId,
+    current: Password,
+    new: Password,
+    sessions: Sessions,
+) -> Result<(), Error> {
+    let verified = verify(cx, Who::Account(account), current).await?;
+    let phc = hash(cx, &new).await?;
+    let asked = cx.clone();
+    let change = move |tx: &mut Tx<'_>| {
+        if verified.still_holds(tx)? && verified.replace(tx, &phc, &asked)? { Ok(()) } else { Err(Error::Wrong) }
+    };
+    store_password(cx, account, sessions, change).await
+}
+
+/// Sets a password without knowing the present one: the operator's way.
+///
+/// # Errors
+/// [`accounts::Error::Unknown`], or that there is no capacity now; then nothing was changed.
+pub async fn set_password(
+    cx: &Cx,
+    account: AccountId,
+    new: Password,
+    sessions: Sessions,
+) -> Result<(), Error> {
+    let (phc, now) = (hash(cx, &new).await?, cx.now);
+    let change = move |tx: &mut Tx<'_>| {
+        if store::set(tx, account, &phc, now)? { Ok(()) } else { Err(accounts::Error::Unknown.into()) }
+    };
+    store_password(cx, account, sessions, change).await
+}
+
+async fn store_password(
+    cx: &Cx,
+    account: AccountId,
+    sessions: Sessions,
+    mut change: impl FnMut(&mut Tx<'_>) -> Result<(), Error> + Send + 'static,
+) -> Result<(), Error> {
+    let event = cx.event(Kind::PasswordChange).account(account);
+    let (noted, now) = (event.clone(), cx.now);
+    let ended = cx
+        .app
+        .db
+        .write::<_, Error, _>(move |tx| {
+            change(tx)?;
+            let ended = match sessions {
+                Sessions::End(which) => sessions::flow::end_in(tx, account, which, now)?,
+                Sessions::Keep => Vec::new(),
+            };
+            audit::flow::append(tx, &noted)?;
+            Ok(ended)
+        })
+        .await?;
+    sessions::flow::announce(cx, &ended);
+    event.log();
+    Ok(())
+}
+
+/// Deletes the account of who knows its password. Its personal data goes, its id is never given again.
+///
+/// # Errors
+/// [`Error::Wrong`], [`Error::Guesses`], or that there is no capacity now; then nothing was changed.
+pub async fn close_account(cx: &Cx, account: AccountId, password: Password) -> Result<(), Error> {
+    let verified = verify(cx, Who::Account(account), password).await?;
+    remove(cx, account, Some(verified)).await
+}
+
+/// Deletes an account without knowing its password: the operator's way.
+///
+/// # Errors
+/// [`accounts::Error::Unknown`].
+pub async fn delete_account(cx: &Cx, account: AccountId) -> Result<(), Error> {
+    remove(cx, account, None).await
+}
+
+async fn remove(cx: &Cx, account: AccountId, verified: Option<Verified>) -> Result<(), Error> {
+    // What stays in the trail tells that an account was deleted, not whose.
+    let event = cx.event(Kind::AccountDelete).unlinked();
+    let (noted, now) = (event.clone(), cx.now);
+    let ended = cx
+        .app
+        .db
+        .write::<_, Error, _>(move |tx| {
+            if let Some(verified) = &verified
+                && !verified.still_holds(tx)?
+            {
+                return Err(Error::Wrong);
             }
-            Ok(account)
-        }
-        (found, _) => {
-            let account = found.map(|stored| tracing::field::display(stored.account));
-            tracing::info!(event = "login", outcome = "wrong-credentials", account, address = %cx.address, request_id = %cx.request_id);
-            Err(Error::Wrong)
-        }
-    }
-}
-
-enum Checked {
-    Wrong,
-    /// With a new hash where the stored one was made with other parameters.
-    Right {
-        renewed: Option<PasswordHash>,
-    },
-}
-
-fn check(
-    hasher: &mut Hasher,
-    password: &Password,
-    expected: &PasswordHash,
-    params: Params,
-    salt: [u8; 16],
-) -> Result<Checked, OutOfMemory> {
-    if !hasher.verify(password.as_bytes(), expected)? {
-        return Ok(Checked::Wrong);
-    }
-    let renewed = expected.is_outdated(params).then(|| hasher.hash(password.as_bytes(), salt)).transpose()?;
-    Ok(Checked::Right { renewed })
-}
-
-async fn find(cx: &Cx, identifier: &str) -> Result<Option<Stored>, Error> {
-    // A name never stands for a mailbox: what holds an @ is looked up as an address alone.
-    if identifier.contains('@') {
-        let Ok(email) = Email::parse(identifier) else { return Ok(None) };
-        return cx.app.db.read(move |tx| Ok(store::by_email(tx, email.key())?)).await;
-    }
-    let Ok(name) = Name::parse(identifier) else { return Ok(None) };
-    let mut bearers = cx.app.db.read::<_, Error, _>(move |tx| Ok(store::by_name(tx, name.as_str())?)).await?;
-    Ok(if bearers.len() == 1 { bearers.pop() } else { None })
-}
-
-fn parse(cx: &Cx, stored: &Stored) -> Option<PasswordHash> {
-    let hash = PasswordHash::parse(&stored.phc);
-    if let Err(error) = &hash {
-        tracing::error!(account = %stored.account, request_id = %cx.request_id, %error, "nobody can log in to this account");
-    }
-    hash.ok()
-}
-
-/// Stores a hash made with the present parameters. The login does not depend on it.
-async fn renew(cx: &Cx, stored: Stored, hash: &PasswordHash) {
-    let (phc, now, account) = (hash.to_string(), cx.now, stored.account);
-    let replaced =
-        cx.app.db.write::<_, crate::db::Error, _>(move |tx| store::replace(tx, &stored, &phc, now)).await;
-    match replaced {
-        Ok(_) => tracing::info!(event = "password-rehashed", %account, request_id = %cx.request_id),
-        Err(error) => {
-            tracing::error!(%account, request_id = %cx.request_id, %error, "the new hash was not stored");
-        }
-    }
+            accounts::flow::delete(tx, account)?;
+            let ended: Vec<Session> = sessions::flow::end_in(tx, account, Which::All, now)?;
+            sessions::flow::erase_in(tx, account)?;
+            audit::flow::erase(tx, account)?;
+            audit::flow::append(tx, &noted)?;
+            Ok(ended)
+        })
+        .await?;
+    sessions::flow::announce(cx, &ended);
+    Event::log(&event);
+    Ok(())
 }

@@ -7,11 +7,13 @@
 mod api;
 pub mod flow;
 pub(crate) mod store;
+pub mod verify;
 
 use crate::accounts::{self, Name};
 use crate::base::email::Email;
 use crate::base::text;
 use crate::config::Config;
+use crate::guesses;
 use crate::password_pool;
 use secrecy::{ExposeSecret as _, SecretString};
 use std::fmt;
@@ -149,6 +151,9 @@ pub enum Error {
     /// No account has this identifier and this password; which of the two is not said.
     #[error("wrong identifier or password")]
     Wrong,
+    /// Too many were wrong.
+    #[error(transparent)]
+    Guesses(#[from] guesses::Error),
     /// The account.
     #[error(transparent)]
     Account(#[from] accounts::Error),

@@ -32,11 +32,31 @@ pub(crate) fn by_name(tx: &mut Tx<'_>, name: &str) -> Result<Vec<Stored>, Error>
     tx.all(sql, &[name.into()], read)
 }
 
+/// An account by its id.
+pub(crate) fn by_id(tx: &mut Tx<'_>, account: AccountId) -> Result<Option<Stored>, Error> {
+    let sql = "SELECT account_id, phc FROM passwords WHERE account_id = $1";
+    tx.first(sql, &[account.0.into()], read)
+}
+
+/// Whether an account is active and its stored hash is still the one that was checked.
+pub(crate) fn is_current(tx: &mut Tx<'_>, stored: &Stored) -> Result<bool, Error> {
+    let sql = "SELECT 1 FROM accounts JOIN passwords ON passwords.account_id = accounts.id
+        WHERE accounts.id = $1 AND accounts.disabled_at IS NULL AND passwords.phc = $2";
+    let values = [stored.account.0.into(), stored.phc.as_str().into()];
+    Ok(tx.first(sql, &values, |_| Ok(()))?.is_some())
+}
+
 /// Replaces a hash, if it is still the one that was read. Says whether it was.
 pub(crate) fn replace(tx: &mut Tx<'_>, stored: &Stored, phc: &str, now: Timestamp) -> Result<bool, Error> {
     let sql = "UPDATE passwords SET phc = $1, updated_at = $2 WHERE account_id = $3 AND phc = $4";
     let values = [phc.into(), now.into(), stored.account.0.into(), stored.phc.as_str().into()];
     Ok(tx.execute(sql, &values)? == 1)
+}
+
+/// Sets an account's hash, whatever it was. Says whether there is such an account.
+pub(crate) fn set(tx: &mut Tx<'_>, account: AccountId, phc: &str, now: Timestamp) -> Result<bool, Error> {
+    let sql = "UPDATE passwords SET phc = $1, updated_at = $2 WHERE account_id = $3";
+    Ok(tx.execute(sql, &[phc.into(), now.into(), account.0.into()])? == 1)
 }
 
 fn read(row: &Row<'_>) -> Result<Stored, Error> {

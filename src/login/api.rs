@@ -1,6 +1,6 @@
 //! `/login` over HTTP.
 
-use super::{Error, Login, flow};
+use super::{Error, flow};
 use crate::app::Cx;
 use crate::credentials::{Password, Unacceptable};
 use crate::http::basic::Basic;
@@ -10,6 +10,7 @@ use crate::http::problem::{self, FieldError, Problem};
 use axum::Json;
 use schemars::JsonSchema;
 use secrecy::SecretString;
+use secrecy::ExposeSecret as _;
 use serde::{Deserialize, Serialize};
 
 /// A login.
@@ -23,17 +24,19 @@ pub struct LoginBody {
 }
 
 /// The tokens of a login.
-#[derive(Debug, Serialize, JsonSchema)]
-pub struct Tokens {
+#[derive(Serialize, JsonSchema)]
+pub struct LoggedIn {
     /// The access token, a JWT (RFC 9068).
     token: String,
     /// Always `Bearer`.
     token_type: &'static str,
-    /// Seconds until the token expires.
+    /// Seconds until the access token expires.
     expires_in: u64,
+    /// Good once at `POST /token` for new tokens.
+    refresh_token: String,
 }
 
-const ANSWERS: &[Answer] = &[Answer::json::<Tokens>(200, "Logged in")];
+const ANSWERS: &[Answer] = &[Answer::json::<LoggedIn>(200, "Logged in")];
 
 /// `POST /login`.
 pub const POST_LOGIN: Operation = Operation {
@@ -44,7 +47,12 @@ pub const POST_LOGIN: Operation = Operation {
         r#"{"email":"alice@example.org","password":"correct horse battery staple"}"#,
     )),
     answers: ANSWERS,
-    problems: &[&problem::WRONG_CREDENTIALS, &problem::BUSY, &problem::DATABASE_UNAVAILABLE],
+    problems: &[
+        &problem::WRONG_CREDENTIALS,
+        &problem::TOO_MANY_GUESSES,
+        &problem::BUSY,
+        &problem::DATABASE_UNAVAILABLE,
+    ],
 };
 
 /// `GET /login`.
@@ -54,23 +62,33 @@ pub const GET_LOGIN: Operation = Operation {
     repeatable: false,
     request: None,
     answers: ANSWERS,
-    problems: &[&problem::INVALID_FIELDS, &problem::BUSY, &problem::DATABASE_UNAVAILABLE],
+    problems: &[
+        &problem::INVALID_FIELDS,
+        &problem::TOO_MANY_GUESSES,
+        &problem::BUSY,
+        &problem::DATABASE_UNAVAILABLE,
+    ],
 };
 
 /// `GET /login`.
-pub async fn by_basic(cx: Cx, basic: Basic) -> Result<Json<Tokens>, Problem> {
+pub async fn by_basic(cx: Cx, basic: Basic) -> Result<Json<LoggedIn>, Problem> {
     log_in(&cx, &basic.username, &basic.password).await
 }
 
 /// `POST /login`.
-pub async fn by_json(cx: Cx, JsonBody(body): JsonBody<LoginBody>) -> Result<Json<Tokens>, Problem> {
+pub async fn by_json(cx: Cx, JsonBody(body): JsonBody<LoginBody>) -> Result<Json<LoggedIn>, Problem> {
     log_in(&cx, &body.email, &body.password).await
 }
 
-async fn log_in(cx: &Cx, identifier: &str, password: &SecretString) -> Result<Json<Tokens>, Problem> {
+async fn log_in(cx: &Cx, identifier: &str, password: &SecretString) -> Result<Json<LoggedIn>, Problem> {
     let password = Password::attempt(password).map_err(unacceptable)?;
-    let Login { token, expires_in } = flow::log_in(cx, identifier, password).await?;
-    Ok(Json(Tokens { token, token_type: "Bearer", expires_in: expires_in.as_secs() }))
+    let tokens = flow::log_in(cx, identifier, password).await?;
+    Ok(Json(LoggedIn {
+        token: tokens.access_token,
+        token_type: "Bearer",
+        expires_in: tokens.expires_in,
+        refresh_token: tokens.refresh_token.expose_secret().to_owned(),
+    }))
 }
 
 fn unacceptable(why: Unacceptable) -> Problem {
@@ -81,7 +99,8 @@ impl From<Error> for Problem {
     fn from(error: Error) -> Self {
         match error {
             Error::Credentials(error) => error.into(),
-            Error::Keys(error) => error.into(),
+            Error::Session(error) => error.into(),
+            Error::Db(error) => error.into(),
         }
     }
 }

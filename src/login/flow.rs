@@ -1,20 +1,41 @@
 //! The login itself.
 
-use super::{Error, Login, claims};
+use super::Error;
 use crate::app::Cx;
-use crate::base::{id, random};
+use crate::audit::{self, Kind};
+use crate::credentials::verify::{Who, log_wrong, verify};
 use crate::credentials::{self, Password};
-use crate::keys;
+use crate::guesses;
+use crate::sessions::{self, Tokens};
 
-/// Checks a password and issues an access token.
+/// Checks a password and opens a session.
 ///
 /// # Errors
-/// [`credentials::Error::Wrong`], or that there is no capacity now.
-pub async fn log_in(cx: &Cx, identifier: &str, password: Password) -> Result<Login, Error> {
-    let account = credentials::flow::verify(cx, identifier, password).await?;
-    let keys = cx.app.key_set().await?;
-    let claims = claims(cx, account, id::uuid_v7(cx.now, random::bytes()));
-    let token = claims.sign(keys.active()).map_err(keys::Error::from)?;
-    tracing::info!(event = "login", outcome = "success", %account, address = %cx.address, request_id = %cx.request_id);
-    Ok(Login { token, expires_in: cx.app.config.access_token_ttl })
+/// [`credentials::Error::Wrong`], also for a disabled account; too many guesses; or that there is no
+/// capacity now.
+pub async fn log_in(cx: &Cx, identifier: &str, password: Password) -> Result<Tokens, Error> {
+    let verified = verify(cx, Who::Identifier(identifier), password).await?;
+    let account = verified.account();
+    let opening = sessions::flow::prepare(cx, account).await?;
+    let event = cx.event(Kind::Login).account(account).session(opening.session.id);
+    let (session, noted, asked) = (opening.session.clone(), event.clone(), cx.clone());
+    let opened = cx
+        .app
+        .db
+        .write::<_, Error, _>(move |tx| {
+            if !verified.still_holds(tx)? {
+                return Ok(false);
+            }
+            sessions::flow::open(tx, &session)?;
+            guesses::flow::remember_network(tx, &asked, account)?;
+            audit::flow::append(tx, &noted)?;
+            Ok(true)
+        })
+        .await?;
+    if !opened {
+        log_wrong(cx, Some(account));
+        return Err(credentials::Error::Wrong.into());
+    }
+    event.log();
+    Ok(opening.tokens(cx)?)
 }

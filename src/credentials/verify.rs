@@ -1,0 +1,164 @@
+//! Checking a password: one hash, whether there is such an account or not, and not too many guesses.
+
+use super::store::{self, Stored};
+use super::{Error, Password};
+use crate::accounts::Name;
+use crate::app::Cx;
+use crate::audit::{Event, Kind};
+use crate::base::email::Email;
+use crate::base::id::AccountId;
+use crate::base::random;
+use crate::db::{self, Tx};
+use crate::guesses;
+use claviger_crypto::password::{Hasher, OutOfMemory, Params, PasswordHash};
+
+/// Whose password is checked.
+#[derive(Clone, Copy, Debug)]
+pub enum Who<'a> {
+    /// An e-mail address, or a name that one account alone bears.
+    Identifier(&'a str),
+    /// An account that is known already.
+    Account(AccountId),
+}
+
+/// A password that was right. What is done on the strength of it asks [`Verified::still_holds`] inside its
+/// transaction: the password may have been changed, or the account disabled, meanwhile.
+#[derive(Clone, Debug)]
+pub struct Verified(Stored);
+
+impl Verified {
+    /// The account.
+    pub fn account(&self) -> AccountId {
+        self.0.account
+    }
+
+    /// Whether the account is active and its password still the one that was checked.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub fn still_holds(&self, tx: &mut Tx<'_>) -> Result<bool, db::Error> {
+        store::is_current(tx, &self.0)
+    }
+
+    /// Puts a new hash in the place of the one that was checked. Says whether it was still there.
+    pub(super) fn replace(&self, tx: &mut Tx<'_>, phc: &str, cx: &Cx) -> Result<bool, db::Error> {
+        store::replace(tx, &self.0, phc, cx.now)
+    }
+}
+
+/// Checks a password. Costs one hash, whether there is such an account or not.
+///
+/// # Errors
+/// [`Error::Wrong`], [`Error::Guesses`], or that there is no capacity now.
+pub async fn verify(cx: &Cx, who: Who<'_>, password: Password) -> Result<Verified, Error> {
+    let (found, identifier) = find(cx, who).await?;
+    let account = found.as_ref().map(|stored| stored.account);
+    let guess = guesses::flow::admit(cx, account, &identifier).await?;
+    let params = cx.app.passwords.params();
+    let hash = found.as_ref().and_then(|stored| parse(cx, stored));
+    let expected = hash.unwrap_or_else(|| PasswordHash::decoy(params, random::bytes(), random::bytes()));
+    let salt = random::bytes();
+    let checked =
+        cx.app.passwords.run(move |hasher| check(hasher, &password, &expected, params, salt)).await??;
+    match (found, checked) {
+        (Some(stored), Checked::Right { renewed }) => {
+            guess.succeeded(cx).await?;
+            Ok(match renewed {
+                Some(hash) => renew(cx, stored, &hash).await,
+                None => Verified(stored),
+            })
+        }
+        _ => {
+            guess.failed(cx).await?;
+            log_wrong(cx, account);
+            Err(Error::Wrong)
+        }
+    }
+}
+
+/// Failures are in the log one by one; the audit trail tells of them when they become too many.
+pub(crate) fn log_wrong(cx: &Cx, account: Option<AccountId>) {
+    let event = cx.event(Kind::Login).refused().detail("wrong credentials");
+    account.map_or(event.clone(), |account| event.account(account)).log();
+}
+
+enum Checked {
+    Wrong,
+    /// With a new hash where the stored one was made with other parameters.
+    Right {
+        renewed: Option<PasswordHash>,
+    },
+}
+
+fn check(
+    hasher: &mut Hasher,
+    password: &Password,
+    expected: &PasswordHash,
+    params: Params,
+    salt: [u8; 16],
+) -> Result<Checked, OutOfMemory> {
+    if !hasher.verify(password.as_bytes(), expected)? {
+        return Ok(Checked::Wrong);
+    }
+    let renewed = expected.is_outdated(params).then(|| hasher.hash(password.as_bytes(), salt)).transpose()?;
+    Ok(Checked::Right { renewed })
+}
+
+/// The account, and what its failures are counted under where there is none.
+async fn find(cx: &Cx, who: Who<'_>) -> Result<(Option<Stored>, String), Error> {
+    let identifier = match who {
+        Who::Identifier(identifier) => identifier,
+        Who::Account(id) => {
+            let stored = cx.app.db.read::<_, Error, _>(move |tx| Ok(store::by_id(tx, id)?)).await?;
+            return Ok((stored, id.to_string()));
+        }
+    };
+    // A name never stands for a mailbox: what holds an @ is looked up as an address alone.
+    if identifier.contains('@') {
+        let Ok(email) = Email::parse(identifier) else { return Ok((None, identifier.to_owned())) };
+        let key = email.key().to_owned();
+        let stored = cx.app.db.read::<_, Error, _>(move |tx| Ok(store::by_email(tx, email.key())?)).await?;
+        return Ok((stored, key));
+    }
+    let Ok(name) = Name::parse(identifier) else { return Ok((None, identifier.to_owned())) };
+    let key = name.as_str().to_owned();
+    let mut bearers = cx.app.db.read::<_, Error, _>(move |tx| Ok(store::by_name(tx, name.as_str())?)).await?;
+    Ok((if bearers.len() == 1 { bearers.pop() } else { None }, key))
+}
+
+fn parse(cx: &Cx, stored: &Stored) -> Option<PasswordHash> {
+    let hash = PasswordHash::parse(&stored.phc);
+    if let Err(error) = &hash {
+        tracing::error!(account = %stored.account, request_id = %cx.origin.request_id, %error, "nobody can log in to this account");
+    }
+    hash.ok()
+}
+
+/// Stores a hash made with the present parameters. The login does not depend on it.
+async fn renew(cx: &Cx, stored: Stored, hash: &PasswordHash) -> Verified {
+    let (phc, now, account, old) = (hash.to_string(), cx.now, stored.account, stored.clone());
+    let event = cx.event(Kind::PasswordRehash).account(account);
+    let (row, noted) = (phc.clone(), event.clone());
+    let replaced = cx
+        .app
+        .db
+        .write::<_, db::Error, _>(move |tx| {
+            let replaced = store::replace(tx, &old, &row, now)?;
+            if replaced {
+                crate::audit::flow::append(tx, &noted)?;
+            }
+            Ok(replaced)
+        })
+        .await;
+    match replaced {
+        Ok(true) => {
+            Event::log(&event);
+            Verified(Stored { account, phc })
+        }
+        Ok(false) => Verified(stored),
+        Err(error) => {
+            tracing::error!(%account, request_id = %cx.origin.request_id, %error, "the new hash was not stored");
+            Verified(stored)
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! The rows of `guesses` and `known_networks`.
+
+use super::Count;
+use crate::base::id::AccountId;
+use crate::base::time::Timestamp;
+use crate::db::{Error, Row, Tx};
+
+/// The failures of a subject since `since`.
+pub(crate) fn count(tx: &mut Tx<'_>, subject: &[u8], since: Timestamp) -> Result<Option<Count>, Error> {
+    let sql = "SELECT failures, last_failed_at FROM guesses WHERE subject = $1 AND last_failed_at > $2";
+    tx.first(sql, &[subject.into(), since.into()], read)
+}
+
+/// Counts a failure; what is older than `since` is forgotten. Gives the count.
+pub(crate) fn add(tx: &mut Tx<'_>, subject: &[u8], since: Timestamp, now: Timestamp) -> Result<i64, Error> {
+    let sql = "INSERT INTO guesses (subject, failures, last_failed_at) VALUES ($1, 1, $2)
+        ON CONFLICT (subject) DO UPDATE SET
+            failures = CASE WHEN guesses.last_failed_at > $3 THEN guesses.failures + 1 ELSE 1 END,
+            last_failed_at = excluded.last_failed_at
+        RETURNING failures";
+    let counted = tx.first(sql, &[subject.into(), now.into(), since.into()], |row| row.get(0))?;
+    counted.ok_or_else(|| Error::Statement("a count was not returned".into()))
+}
+
+/// Counts a failure if the count is still `seen`. Says whether it was.
+pub(crate) fn claim(tx: &mut Tx<'_>, subject: &[u8], seen: Count, now: Timestamp) -> Result<bool, Error> {
+    let sql = "UPDATE guesses SET failures = failures + 1, last_failed_at = $1
+        WHERE subject = $2 AND failures = $3 AND last_failed_at = $4";
+    let values = [now.into(), subject.into(), seen.failures.into(), seen.last_failed_at.into()];
+    Ok(tx.execute(sql, &values)? == 1)
+}
+
+/// Takes back a failure that was counted before its hash and was none.
+pub(crate) fn give_back(tx: &mut Tx<'_>, subject: &[u8]) -> Result<(), Error> {
+    let sql = "UPDATE guesses SET failures = failures - 1 WHERE subject = $1 AND failures > 0";
+    tx.execute(sql, &[subject.into()])?;
+    Ok(())
+}
+
+/// Whether an account has logged in from a network since `since`.
+pub(crate) fn is_known(
+    tx: &mut Tx<'_>,
+    account: AccountId,
+    network: &str,
+    since: Timestamp,
+) -> Result<bool, Error> {
+    let sql = "SELECT 1 FROM known_networks WHERE account_id = $1 AND network = $2 AND last_used_at > $3";
+    Ok(tx.first(sql, &[account.0.into(), network.into(), since.into()], |_| Ok(()))?.is_some())
+}
+
+/// Notes that an account has logged in from a network.
+pub(crate) fn remember(
+    tx: &mut Tx<'_>,
+    account: AccountId,
+    network: &str,
+    now: Timestamp,
+) -> Result<(), Error> {
+    let sql = "INSERT INTO known_networks (account_id, network, last_used_at) VALUES ($1, $2, $3)
+        ON CONFLICT (account_id, network) DO UPDATE SET last_used_at = excluded.last_used_at";
+    tx.execute(sql, &[account.0.into(), network.into(), now.into()])?;
+    Ok(())
+}
+
+/// Forgets all but the `keep` networks that an account used last.
+pub(crate) fn forget_oldest(tx: &mut Tx<'_>, account: AccountId, keep: i64) -> Result<(), Error> {
+    let sql = "DELETE FROM known_networks WHERE account_id = $1 AND network NOT IN
+        (SELECT network FROM known_networks WHERE account_id = $1 ORDER BY last_used_at DESC, network LIMIT $2)";
+    tx.execute(sql, &[account.0.into(), keep.into()])?;
+    Ok(())
+}
+
+/// Deletes up to `limit` counts that rest since before `before`.
+pub(crate) fn sweep(tx: &mut Tx<'_>, before: Timestamp, limit: i64) -> Result<usize, Error> {
+    let sql = "DELETE FROM guesses WHERE subject IN
+        (SELECT subject FROM guesses WHERE last_failed_at <= $1 LIMIT $2)";
+    tx.execute(sql, &[before.into(), limit.into()])
+}
+
+/// Deletes up to `limit` networks that were not used since before `before`.
+pub(crate) fn sweep_networks(tx: &mut Tx<'_>, before: Timestamp, limit: i64) -> Result<usize, Error> {
+    let sql = "DELETE FROM known_networks WHERE (account_id, network) IN
+        (SELECT account_id, network FROM known_networks WHERE last_used_at <= $1 LIMIT $2)";
+    tx.execute(sql, &[before.into(), limit.into()])
+}
+
+fn read(row: &Row<'_>) -> Result<Count, Error> {
+    Ok(Count { failures: row.get(0)?, last_failed_at: row.get(1)? })
+}

@@ -1,0 +1,150 @@
+//! Sessions: opened by a login, kept alive by refresh tokens (RFC 6749 §6), ended by logout, revocation,
+//! reuse of a spent refresh token, or time. Every access token belongs to one (`sid`).
+//!
+//! A session never comes back: what is ended or expired stays so, whatever token is shown.
+
+pub mod api;
+pub mod flow;
+pub mod refresh;
+pub mod scope;
+pub(crate) mod store;
+mod tokens;
+
+pub use tokens::Tokens;
+
+use crate::base::id::{AccountId, SessionId};
+use crate::base::time::Timestamp;
+use crate::keys;
+use crate::status::Ended;
+use refresh::SpentTimes;
+use scope::Scope;
+use std::time::Duration;
+
+/// `client_id` of tokens that an account gets for itself, without an OAuth client between.
+pub const DIRECT_CLIENT: &str = "claviger";
+
+/// The longest user agent that is remembered, in characters.
+const MAX_USER_AGENT: usize = 256;
+
+/// How long a session lives.
+#[derive(Clone, Copy, Debug)]
+pub struct Lifetime {
+    /// Without being used.
+    pub idle: Duration,
+    /// At all.
+    pub absolute: Duration,
+}
+
+impl Lifetime {
+    /// When a session ends that is used `now` and must end at `absolute` in any case.
+    pub fn expiry(self, now: Timestamp, absolute: Timestamp) -> Timestamp {
+        now.plus(self.idle).min(absolute)
+    }
+}
+
+/// A session as it is stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Session {
+    /// Its id, `sid` in its tokens.
+    pub id: SessionId,
+    /// Whose it is.
+    pub account: AccountId,
+    /// The client it was opened for.
+    pub client_id: String,
+    /// What was granted.
+    pub scope: Scope,
+    /// When it was opened.
+    pub created_at: Timestamp,
+    /// When it was last used: at the login or a refresh.
+    pub last_used_at: Timestamp,
+    /// When it ends at the latest.
+    pub absolute_expires_at: Timestamp,
+    /// When it ends if it is not used; a moment past if it has ended.
+    pub expires_at: Timestamp,
+    /// When the last of its access tokens ends.
+    pub access_expires_at: Timestamp,
+    /// When it was ended, if it was.
+    pub ended_at: Option<Timestamp>,
+    /// How many refresh tokens came before the present one.
+    pub generation: u32,
+    /// The digest of the present refresh token.
+    pub refresh_digest: [u8; 32],
+    /// When the tokens before it were spent.
+    pub spent: SpentTimes,
+    /// Its place in the status lists.
+    pub status_index: u64,
+    /// Where it was last used from.
+    pub address: Option<String>,
+    /// What it was last used with.
+    pub user_agent: Option<String>,
+}
+
+impl Session {
+    /// Whether it can be used.
+    pub fn is_live(&self, now: Timestamp) -> bool {
+        self.ended_at.is_none() && now < self.expires_at
+    }
+
+    /// What readers of access tokens need to know once it has ended.
+    pub(crate) fn as_ended(&self) -> Ended {
+        Ended { session: self.id, index: self.status_index, until: self.access_expires_at }
+    }
+}
+
+/// Which sessions of an account to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Which {
+    /// All.
+    All,
+    /// All but this one.
+    AllBut(SessionId),
+    /// This one.
+    One(SessionId),
+}
+
+/// What can go wrong with sessions.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The refresh token is good for nothing (any more). Why is for the log.
+    #[error("the refresh token is refused: {0}")]
+    Refused(&'static str),
+    /// The scope asked for was not granted.
+    #[error("the scope was not granted")]
+    Scope,
+    /// There is no such live session of this account.
+    #[error("there is no such session")]
+    Unknown,
+    /// The signature.
+    #[error(transparent)]
+    Keys(#[from] keys::Error),
+    /// The database failed.
+    #[error(transparent)]
+    Db(#[from] crate::db::Error),
+}
+
+/// A user agent as it is kept: without control characters, cut to a length.
+pub(crate) fn user_agent(text: &str) -> Option<String> {
+    let kept: String = text.chars().filter(|c| !c.is_control()).take(MAX_USER_AGENT).collect();
+    Some(kept.trim().to_owned()).filter(|kept| !kept.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_earlier_limit_decides() {
+        let day = |days: i64| Timestamp::from_seconds(days * 86_400);
+        let lifetime =
+            Lifetime { idle: Duration::from_secs(30 * 86_400), absolute: Duration::from_secs(90 * 86_400) };
+        assert_eq!(lifetime.expiry(day(10), day(90)), day(40));
+        assert_eq!(lifetime.expiry(day(70), day(90)), day(90));
+    }
+
+    #[test]
+    fn user_agents_are_cut_and_cleaned() {
+        assert_eq!(user_agent(" curl/8\u{7}\n "), Some("curl/8".into()));
+        assert_eq!(user_agent(" \n"), None);
+        assert_eq!(user_agent(&"é".repeat(300)).map(|text| text.chars().count()), Some(256));
+    }
+}

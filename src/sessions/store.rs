@@ -1,0 +1,166 @@
+//! The rows of `sessions`.
+
+use super::refresh::SpentTimes;
+use super::scope::Scope;
+use super::{Session, Which};
+use crate::base::id::{AccountId, SessionId};
+use crate::base::time::Timestamp;
+use crate::db::{Error, Row, Tx};
+use uuid::Uuid;
+
+/// Adds a session.
+pub(crate) fn insert(tx: &mut Tx<'_>, session: &Session) -> Result<(), Error> {
+    let sql = "INSERT INTO sessions (id, account_id, client_id, scope, created_at, last_used_at,
+            absolute_expires_at, expires_at, access_expires_at, generation, refresh_digest, spent_at,
+            status_index, address, user_agent)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)";
+    let (scope, spent) = (session.scope.to_string(), session.spent.to_bytes());
+    let values = [
+        session.id.0.into(),
+        session.account.0.into(),
+        session.client_id.as_str().into(),
+        scope.as_str().into(),
+        session.created_at.into(),
+        session.last_used_at.into(),
+        session.absolute_expires_at.into(),
+        session.expires_at.into(),
+        session.access_expires_at.into(),
+        i64::from(session.generation).into(),
+        session.refresh_digest.as_slice().into(),
+        spent.as_slice().into(),
+        number(session.status_index).into(),
+        session.address.as_deref().into(),
+        session.user_agent.as_deref().into(),
+    ];
+    tx.execute(sql, &values)?;
+    Ok(())
+}
+
+/// A session by its id.
+pub(crate) fn find(tx: &mut Tx<'_>, id: SessionId) -> Result<Option<Session>, Error> {
+    let sql = "SELECT id, account_id, client_id, scope, created_at, last_used_at, absolute_expires_at,
+            expires_at, access_expires_at, ended_at, generation, refresh_digest, spent_at, status_index,
+            address, user_agent
+        FROM sessions WHERE id = $1";
+    tx.first(sql, &[id.0.into()], read)
+}
+
+/// Live sessions of an account, the newest first, from the one before `before` on.
+pub(crate) fn live(
+    tx: &mut Tx<'_>,
+    account: AccountId,
+    now: Timestamp,
+    before: SessionId,
+    limit: i64,
+) -> Result<Vec<Session>, Error> {
+    let sql = "SELECT id, account_id, client_id, scope, created_at, last_used_at, absolute_expires_at,
+            expires_at, access_expires_at, ended_at, generation, refresh_digest, spent_at, status_index,
+            address, user_agent
+        FROM sessions
+        WHERE account_id = $1 AND ended_at IS NULL AND expires_at > $2 AND id < $3
+        ORDER BY id DESC LIMIT $4";
+    tx.all(sql, &[account.0.into(), now.into(), before.0.into(), limit.into()], read)
+}
+
+/// Stores a used session if its refresh token is still the one of `generation` and it has not ended.
+/// Says whether it did.
+pub(crate) fn rotate(tx: &mut Tx<'_>, used: &Session, generation: u32) -> Result<bool, Error> {
+    let sql = "UPDATE sessions SET last_used_at = $1, expires_at = $2, access_expires_at = $3, generation = $4,
+            refresh_digest = $5, spent_at = $6, address = $7, user_agent = $8
+        WHERE id = $9 AND generation = $10 AND ended_at IS NULL";
+    let spent = used.spent.to_bytes();
+    let values = [
+        used.last_used_at.into(),
+        used.expires_at.into(),
+        used.access_expires_at.into(),
+        i64::from(used.generation).into(),
+        used.refresh_digest.as_slice().into(),
+        spent.as_slice().into(),
+        used.address.as_deref().into(),
+        used.user_agent.as_deref().into(),
+        used.id.0.into(),
+        i64::from(generation).into(),
+    ];
+    Ok(tx.execute(sql, &values)? == 1)
+}
+
+/// Notes that an access token ends at `until`, unless the session has ended. Says whether it did.
+pub(crate) fn extend_access(tx: &mut Tx<'_>, id: SessionId, until: Timestamp) -> Result<bool, Error> {
+    let sql = "UPDATE sessions
+        SET access_expires_at = CASE WHEN access_expires_at < $1 THEN $1 ELSE access_expires_at END
+        WHERE id = $2 AND ended_at IS NULL";
+    Ok(tx.execute(sql, &[until.into(), id.0.into()])? == 1)
+}
+
+/// Ends sessions of an account that have not ended yet, and gives them back as they were.
+pub(crate) fn end(
+    tx: &mut Tx<'_>,
+    account: AccountId,
+    which: Which,
+    now: Timestamp,
+) -> Result<Vec<Session>, Error> {
+    let (only, but) = match which {
+        Which::All => (None, None),
+        Which::AllBut(id) => (None, Some(id.0)),
+        Which::One(id) => (Some(id.0), None),
+    };
+    // Not null, so that every engine knows the type of the parameter.
+    let (any, nobody) = (i64::from(only.is_none()), Uuid::nil());
+    let sql = "UPDATE sessions SET ended_at = $1, expires_at = CASE WHEN expires_at < $1 THEN expires_at ELSE $1 END
+        WHERE account_id = $2 AND ended_at IS NULL AND (id = $3 OR $4 = 1) AND id <> $5
+        RETURNING id, account_id, client_id, scope, created_at, last_used_at, absolute_expires_at, expires_at,
+            access_expires_at, ended_at, generation, refresh_digest, spent_at, status_index, address, user_agent";
+    let values = [
+        now.into(),
+        account.0.into(),
+        only.unwrap_or(nobody).into(),
+        any.into(),
+        but.unwrap_or(nobody).into(),
+    ];
+    tx.all(sql, &values, read)
+}
+
+/// Takes out what says where and with what an account's sessions were used.
+pub(crate) fn erase(tx: &mut Tx<'_>, account: AccountId) -> Result<(), Error> {
+    let sql = "UPDATE sessions SET address = NULL, user_agent = NULL WHERE account_id = $1";
+    tx.execute(sql, &[account.0.into()])?;
+    Ok(())
+}
+
+/// Deletes up to `limit` sessions that are over and none of whose access tokens lives. Says how many.
+pub(crate) fn sweep(tx: &mut Tx<'_>, now: Timestamp, limit: i64) -> Result<usize, Error> {
+    let sql = "DELETE FROM sessions WHERE id IN
+        (SELECT id FROM sessions WHERE expires_at <= $1 AND access_expires_at <= $1 LIMIT $2)";
+    tx.execute(sql, &[now.into(), limit.into()])
+}
+
+fn read(row: &Row<'_>) -> Result<Session, Error> {
+    let corrupt = |what: &str| Error::Corrupt(format!("sessions.{what}"));
+    let scope: String = row.get(3)?;
+    let generation: i64 = row.get(10)?;
+    let digest: Vec<u8> = row.get(11)?;
+    let spent: Vec<u8> = row.get(12)?;
+    let index: i64 = row.get(13)?;
+    Ok(Session {
+        id: SessionId(row.get(0)?),
+        account: AccountId(row.get(1)?),
+        client_id: row.get(2)?,
+        scope: Scope::parse(&scope).ok_or_else(|| corrupt("scope"))?,
+        created_at: row.get(4)?,
+        last_used_at: row.get(5)?,
+        absolute_expires_at: row.get(6)?,
+        expires_at: row.get(7)?,
+        access_expires_at: row.get(8)?,
+        ended_at: row.get(9)?,
+        generation: u32::try_from(generation).map_err(|_| corrupt("generation"))?,
+        refresh_digest: digest.try_into().map_err(|_| corrupt("refresh_digest"))?,
+        spent: SpentTimes::from_bytes(&spent).ok_or_else(|| corrupt("spent_at"))?,
+        status_index: u64::try_from(index).map_err(|_| corrupt("status_index"))?,
+        address: row.get(14)?,
+        user_agent: row.get(15)?,
+    })
+}
+
+fn number(index: u64) -> i64 {
+    i64::try_from(index).unwrap_or(i64::MAX)
+}

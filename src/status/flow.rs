@@ -1,0 +1,164 @@
+//! Keeping the set of ended sessions fresh, giving out indices, and signing the lists.
+
+use super::{Built, Error, Statuses, list, store};
+use crate::base::time::Timestamp;
+use crate::db::{self, Db};
+use crate::http::prepared::Prepared;
+use crate::keys::{self, KeySet};
+use claviger_crypto::status::StatusListToken;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
+/// How far back each look goes beyond the last one: longer than a change takes from the reading of its
+/// time to its commit, with the clocks of two servers apart.
+const OVERLAP: Duration = Duration::from_secs(30);
+
+/// How many indices a server takes at once.
+const BLOCK: u32 = 256;
+
+/// How long a changed list may stay as it was, so that many changes do not cost many signatures.
+const REBUILD_AFTER: Duration = Duration::from_secs(5);
+
+/// How long a list is good for in caches. With [`REBUILD_AFTER`] and the time until other servers look,
+/// a service learns of an ended session within a minute.
+const TTL: u32 = 30;
+
+/// A list that did not change is signed anew after this time.
+const RENEW_AFTER: Duration = Duration::from_secs(60);
+
+/// How long a signed list may be relied upon.
+const LIFE: i64 = 600;
+
+/// The content type of a signed list (draft-ietf-oauth-status-list §8.1).
+pub const LIST_TYPE: &str = "application/statuslist+jwt";
+
+/// Looks at the database for sessions that were ended since the last look, by whomever; all of them at
+/// the first.
+///
+/// # Errors
+/// If the database fails. Then what was known stays known.
+pub async fn refresh(db: &Db, statuses: &Statuses, now: Timestamp) -> Result<(), db::Error> {
+    let last = *statuses.looked_at.lock().unwrap_or_else(PoisonError::into_inner);
+    let since = last.map_or(Timestamp::from_micros(i64::MIN), |last| last.min(now).minus(OVERLAP));
+    let (ended, allocated) = db
+        .read::<_, db::Error, _>(move |tx| {
+            Ok((store::ended_since(tx, since, now)?, store::allocated(tx)?))
+        })
+        .await?;
+    statuses.add(ended);
+    statuses.allocated.fetch_max(allocated, Ordering::Relaxed);
+    *statuses.looked_at.lock().unwrap_or_else(PoisonError::into_inner) = Some(now);
+    Ok(())
+}
+
+/// An index for a new session, never given before.
+///
+/// # Errors
+/// If the database fails.
+pub async fn next_index(db: &Db, statuses: &Statuses) -> Result<u64, db::Error> {
+    if let Some(index) = statuses.free.lock().unwrap_or_else(PoisonError::into_inner).next() {
+        return Ok(index);
+    }
+    let end = db.write::<_, db::Error, _>(|tx| store::reserve(tx, BLOCK.into())).await?;
+    let end = end.ok_or_else(|| db::Error::Corrupt("there is no counter of status indices".into()))?;
+    statuses.allocated.fetch_max(end, Ordering::Relaxed);
+    let mut block = end.saturating_sub(BLOCK.into())..end;
+    let index = block.next().unwrap_or(end);
+    // If another request has brought a block meanwhile, the rest of that one is lost; there are enough.
+    *statuses.free.lock().unwrap_or_else(PoisonError::into_inner) = block;
+    Ok(index)
+}
+
+/// The signed list as it is sent.
+///
+/// # Errors
+/// [`Error::NoSuchList`], or if it cannot be signed.
+pub fn signed(
+    statuses: &Statuses,
+    keys: &KeySet,
+    issuer: &str,
+    list: u64,
+    now: Timestamp,
+) -> Result<Arc<Prepared>, Error> {
+    if list::range(list).start >= statuses.allocated.load(Ordering::Relaxed).max(1) {
+        return Err(Error::NoSuchList);
+    }
+    let (version, kid) = (statuses.version.load(Ordering::Relaxed), &keys.active().public().kid);
+    let mut built = statuses.built.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(known) = built.get(&list)
+        && known.kid == *kid
+        && known.made_at <= now
+        && now.since(known.made_at) < if known.version == version { RENEW_AFTER } else { REBUILD_AFTER }
+    {
+        return Ok(known.answer.clone());
+    }
+    let answer = Arc::new(sign(statuses, keys, issuer, list, now)?);
+    built.insert(list, Built { answer: answer.clone(), made_at: now, version, kid: kid.clone() });
+    Ok(answer)
+}
+
+fn sign(
+    statuses: &Statuses,
+    keys: &KeySet,
+    issuer: &str,
+    list: u64,
+    now: Timestamp,
+) -> Result<Prepared, Error> {
+    let iat = now.as_seconds();
+    let token = StatusListToken {
+        sub: list::uri(issuer, list),
+        iss: Some(issuer.to_owned()),
+        iat,
+        exp: iat.saturating_add(LIFE),
+        ttl: TTL.into(),
+        status_list: list::encode(statuses.in_list(list)),
+    };
+    let signed = token.sign(keys.active()).map_err(keys::Error::from)?;
+    Ok(Prepared::new(signed.into_bytes(), LIST_TYPE, TTL))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::base::id::SessionId;
+    use crate::status::Ended;
+    use claviger_crypto::jws::{RsaBits, SigningKey};
+    use uuid::Uuid;
+
+    #[test]
+    fn a_list_is_signed_anew_when_it_must_be_and_not_more_often() {
+        let key = SigningKey::generate(RsaBits::Rsa2048).unwrap();
+        let published = [key.public().clone()];
+        let keys = KeySet::new(key, &published).unwrap();
+        let statuses = Statuses::default();
+        let at = |seconds| {
+            signed(&statuses, &keys, "http://a", 0, Timestamp::from_seconds(seconds)).unwrap()
+        };
+        let first = at(0);
+        assert!(Arc::ptr_eq(&first, &at(59)), "nothing has changed");
+        let until = Timestamp::from_seconds(100);
+        statuses.add([Ended { session: SessionId(Uuid::nil()), index: 3, until }]);
+        assert!(Arc::ptr_eq(&first, &at(4)));
+        let second = at(5);
+        assert!(!Arc::ptr_eq(&first, &second), "a change is out after 5 seconds");
+        assert!(Arc::ptr_eq(&second, &at(64)));
+        assert!(!Arc::ptr_eq(&second, &at(65)), "its times are renewed");
+        assert!(matches!(
+            signed(&statuses, &keys, "http://a", 1, Timestamp::from_seconds(0)),
+            Err(Error::NoSuchList)
+        ));
+    }
+
+    #[test]
+    fn is_forgotten_with_its_last_token() {
+        let statuses = Statuses::default();
+        let session = SessionId(Uuid::nil());
+        statuses.add([Ended { session, index: 3, until: Timestamp::from_seconds(100) }]);
+        statuses.forget(Timestamp::from_seconds(99));
+        assert!(statuses.has_ended(session));
+        statuses.forget(Timestamp::from_seconds(100));
+        assert!(!statuses.has_ended(session) && statuses.is_empty());
+    }
+}

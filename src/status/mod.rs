@@ -1,0 +1,131 @@
+//! Which sessions have ended while access tokens of theirs still live: the set that our own endpoints ask
+//! at each request, and the signed lists for services that verify offline (draft-ietf-oauth-status-list).
+//!
+//! Readers never touch the database. The set is filled at the start, by this server's own changes, and by
+//! a look at the database several times a second for those of other servers and commands.
+
+pub mod api;
+pub mod flow;
+pub mod list;
+pub(crate) mod store;
+
+use crate::base::id::SessionId;
+use crate::base::time::Timestamp;
+use crate::http::prepared::Prepared;
+use claviger_crypto::status::StatusClaim;
+use std::collections::HashMap;
+use std::ops::Range;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+/// A session that has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ended {
+    /// Which.
+    pub session: SessionId,
+    /// Its place in the lists.
+    pub index: u64,
+    /// When the last of its access tokens ends: then nobody needs to know any more.
+    pub until: Timestamp,
+}
+
+/// A signed list as it is sent, and what it was made from.
+#[derive(Clone, Debug)]
+struct Built {
+    answer: Arc<Prepared>,
+    made_at: Timestamp,
+    version: u64,
+    kid: String,
+}
+
+/// What is known of sessions that have ended.
+#[derive(Debug)]
+pub struct Statuses {
+    ended: RwLock<HashMap<SessionId, (u64, Timestamp)>>,
+    /// Counts the changes of `ended`.
+    version: AtomicU64,
+    /// The next index that no server has taken, as last seen.
+    allocated: AtomicU64,
+    /// Indices that this server has taken and not given out yet.
+    free: Mutex<Range<u64>>,
+    /// When the database was last looked at.
+    looked_at: Mutex<Option<Timestamp>>,
+    built: Mutex<HashMap<u64, Built>>,
+}
+
+impl Default for Statuses {
+    fn default() -> Self {
+        Self {
+            ended: RwLock::default(),
+            version: AtomicU64::default(),
+            allocated: AtomicU64::default(),
+            free: Mutex::new(0..0),
+            looked_at: Mutex::default(),
+            built: Mutex::default(),
+        }
+    }
+}
+
+impl Statuses {
+    /// Whether a session has ended. The one question of every request with an access token.
+    pub fn has_ended(&self, session: SessionId) -> bool {
+        self.ended.read().unwrap_or_else(PoisonError::into_inner).contains_key(&session)
+    }
+
+    /// Adds sessions that have ended.
+    pub fn add(&self, sessions: impl IntoIterator<Item = Ended>) {
+        let mut ended = self.ended.write().unwrap_or_else(PoisonError::into_inner);
+        for Ended { session, index, until } in sessions {
+            if ended.insert(session, (index, until)).is_none() {
+                self.version.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+    }
+
+    /// Forgets the sessions whose tokens have all ended.
+    pub fn forget(&self, now: Timestamp) {
+        let mut ended = self.ended.write().unwrap_or_else(PoisonError::into_inner);
+        let before = ended.len();
+        ended.retain(|_, (_, until)| *until > now);
+        if ended.len() < before {
+            ended.shrink_to_fit();
+            self.version.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// How many sessions are known to have ended.
+    pub fn len(&self) -> usize {
+        self.ended.read().unwrap_or_else(PoisonError::into_inner).len()
+    }
+
+    /// Whether none is.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    fn in_list(&self, list: u64) -> Vec<u64> {
+        let ended = self.ended.read().unwrap_or_else(PoisonError::into_inner);
+        let range = list::range(list);
+        ended.values().map(|(index, _)| *index).filter(|index| range.contains(index)).collect()
+    }
+}
+
+/// The `status` claim of the tokens of the session at `index`.
+pub fn claim(issuer: &str, index: u64) -> StatusClaim {
+    let (list, place) = list::place(index);
+    StatusClaim::new(place, list::uri(issuer, list))
+}
+
+/// What can go wrong with statuses.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// No session has a place in this list yet.
+    #[error("there is no such list")]
+    NoSuchList,
+    /// The signature.
+    #[error(transparent)]
+    Keys(#[from] crate::keys::Error),
+    /// The database failed.
+    #[error(transparent)]
+    Db(#[from] crate::db::Error),
+}

@@ -1,0 +1,36 @@
+//! What statuses need of `sessions` and `counters`.
+
+use super::Ended;
+use crate::base::id::SessionId;
+use crate::base::time::Timestamp;
+use crate::db::{Error, Row, Tx};
+
+const COUNTER: &str = "status_index";
+
+/// The sessions ended since `since` that still have live access tokens.
+pub(crate) fn ended_since(tx: &mut Tx<'_>, since: Timestamp, now: Timestamp) -> Result<Vec<Ended>, Error> {
+    let sql = "SELECT id, status_index, access_expires_at FROM sessions
+        WHERE ended_at IS NOT NULL AND ended_at >= $1 AND access_expires_at > $2";
+    tx.all(sql, &[since.into(), now.into()], ended)
+}
+
+/// The next index that nobody has taken.
+pub(crate) fn allocated(tx: &mut Tx<'_>) -> Result<u64, Error> {
+    let sql = "SELECT next FROM counters WHERE name = $1";
+    Ok(tx.first(sql, &[COUNTER.into()], |row| index(row, 0))?.unwrap_or(0))
+}
+
+/// Takes `count` indices; gives the first after them.
+pub(crate) fn reserve(tx: &mut Tx<'_>, count: i64) -> Result<Option<u64>, Error> {
+    let sql = "UPDATE counters SET next = next + $1 WHERE name = $2 RETURNING next";
+    tx.first(sql, &[count.into(), COUNTER.into()], |row| index(row, 0))
+}
+
+fn ended(row: &Row<'_>) -> Result<Ended, Error> {
+    Ok(Ended { session: SessionId(row.get(0)?), index: index(row, 1)?, until: row.get(2)? })
+}
+
+fn index(row: &Row<'_>, column: usize) -> Result<u64, Error> {
+    let number: i64 = row.get(column)?;
+    u64::try_from(number).map_err(|_| Error::Corrupt("a status index is negative".into()))
+}
