@@ -3,7 +3,8 @@
 
 use crate::app::App;
 use crate::config::Config;
-use crate::http::edge;
+use crate::http::address::Proxies;
+use crate::http::edge::{self, Edge};
 use crate::http::openapi::{Access, Described, Operation};
 use crate::pages::docs::{self, Docs};
 use crate::{accounts, keys, login};
@@ -83,8 +84,9 @@ pub fn router(app: Arc<App>) -> Result<Router, askama::Error> {
     let routes = table(&app.config);
     let described: Vec<Described<'_>> = routes.iter().map(Route::described).collect();
     let docs = Arc::new(Docs::new(&described, &app.config.issuer)?);
+    let at_edge = Edge { clock: app.clock.clone(), proxies: Arc::new(Proxies::of(&app.config)) };
     let layers = ServiceBuilder::new()
-        .layer(axum::middleware::from_fn_with_state(app.clock.clone(), edge::edge))
+        .layer(axum::middleware::from_fn_with_state(at_edge, edge::edge))
         .option_layer(cors(&app.config.cors_origins))
         .layer(axum::middleware::from_fn(edge::refuse))
         .layer(CatchPanicLayer::custom(edge::panicked))

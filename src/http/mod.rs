@@ -1,6 +1,7 @@
 //! What every route shares: problem documents, strict bodies and credentials, headers, the request's
 //! log line, and the description of routes. Knows no feature.
 
+pub mod address;
 pub mod basic;
 pub mod bearer;
 pub mod edge;

@@ -35,7 +35,7 @@ macro_rules! kinds {
 
 kinds! {
     MALFORMED_REQUEST = 400 "malformed-request", "The request is not well formed",
-        "A request has exactly one Host header (RFC 9112 §3.2).";
+        "A request has exactly one Host header (RFC 9112 §3.2). Where a trusted proxy writes the client's address, it is an IP address.";
     MALFORMED_JSON = 400 "malformed-json", "The body is not JSON",
         "The body must be one JSON object in UTF-8 in which no name stands twice.";
     MALFORMED_CREDENTIALS = 400 "malformed-credentials", "The credentials cannot be read",
