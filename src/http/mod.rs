@@ -4,9 +4,12 @@
 pub mod address;
 pub mod basic;
 pub mod bearer;
+pub mod body;
 pub mod edge;
+pub mod form;
 pub mod idempotency;
 pub mod json;
+pub mod oauth;
 pub mod openapi;
 pub mod prepared;
 pub mod problem;
