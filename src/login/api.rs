@@ -40,6 +40,7 @@ pub const POST_LOGIN: Operation = Operation {
     id: "logIn",
     summary: "Log in by JSON",
     repeatable: false,
+    parameters: &[],
     request: Some(Body::json::<LoginBody>(
         r#"{"email":"alice@example.org","password":"correct horse battery staple"}"#,
     )),
@@ -52,6 +53,7 @@ pub const GET_LOGIN: Operation = Operation {
     id: "logInByBasic",
     summary: "Log in by HTTP Basic",
     repeatable: false,
+    parameters: &[],
     request: None,
     answers: ANSWERS,
     problems: &[&problem::INVALID_FIELDS, &problem::BUSY, &problem::DATABASE_UNAVAILABLE],

@@ -18,6 +18,7 @@ mod framing;
 mod hashing;
 mod hygiene;
 mod keys;
+mod limits;
 mod login;
 mod logs;
 mod passwords;
