@@ -3,11 +3,14 @@
 
 use crate::app::App;
 use crate::config::Config;
-use crate::http::edge;
+use crate::http::address::Proxies;
+use crate::http::edge::{self, Edge};
+use crate::http::limit::{self, Gate, LOG_IN, Limit, Limiter, SIGN_UP};
 use crate::http::openapi::{Access, Described, Operation};
 use crate::pages::docs::{self, Docs};
 use crate::{accounts, keys, login};
 use Access::{Anyone, Password, Token};
+use Limit::Free;
 use axum::handler::Handler;
 use axum::http::{HeaderName, HeaderValue, Method};
 use axum::routing::{MethodFilter, MethodRouter, on};
@@ -26,6 +29,8 @@ pub struct Route {
     pub path: &'static str,
     /// Who may call it.
     pub access: Access,
+    /// How often one network may.
+    pub limit: Limit,
     /// What it says of itself.
     pub operation: &'static Operation,
     handler: MethodRouter<Arc<App>>,
@@ -35,43 +40,58 @@ pub struct Route {
 #[rustfmt::skip]
 pub fn table(config: &Config) -> Vec<Route> {
     let mut routes = vec![
-        post("/user", Anyone, &accounts::api::SIGN_UP, accounts::api::sign_up),
-        post("/login", Anyone, &login::api::POST_LOGIN, login::api::by_json),
-        get("/user/profile", Token, &accounts::api::GET_PROFILE, accounts::api::profile),
-        get("/jwks", Token, &keys::api::GET_JWKS, keys::api::jwks),
-        get("/.well-known/jwks.json", Anyone, &keys::api::GET_JWK_SET, keys::api::jwk_set),
-        get("/openapi.json", Anyone, &docs::GET_OPENAPI, docs::openapi),
-        get("/docs", Anyone, &docs::GET_DOCS, docs::page),
-        get("/docs/style.css", Anyone, &docs::GET_STYLE, docs::style),
+        post("/user", Anyone, SIGN_UP, &accounts::api::SIGN_UP, accounts::api::sign_up),
+        post("/login", Anyone, LOG_IN, &login::api::POST_LOGIN, login::api::by_json),
+        get("/user/profile", Token, Free, &accounts::api::GET_PROFILE, accounts::api::profile),
+        get("/jwks", Token, Free, &keys::api::GET_JWKS, keys::api::jwks),
+        get("/.well-known/jwks.json", Anyone, Free, &keys::api::GET_JWK_SET, keys::api::jwk_set),
+        get("/openapi.json", Anyone, Free, &docs::GET_OPENAPI, docs::openapi),
+        get("/docs", Anyone, Free, &docs::GET_DOCS, docs::page),
+        get("/docs/style.css", Anyone, Free, &docs::GET_STYLE, docs::style),
     ];
     if config.get_login {
-        routes.insert(1, get("/login", Password, &login::api::GET_LOGIN, login::api::by_basic));
+        routes.insert(1, get("/login", Password, LOG_IN, &login::api::GET_LOGIN, login::api::by_basic));
     }
     routes
 }
 
-fn get<H: Handler<T, Arc<App>>, T: 'static>(
-    path: &'static str,
-    access: Access,
-    operation: &'static Operation,
-    handler: H,
-) -> Route {
-    Route { method: "GET", path, access, operation, handler: on(MethodFilter::GET, handler) }
+/// One function for each method: `get(path, access, limit, operation, handler)`.
+macro_rules! methods {
+    ($($name:ident = $method:literal $filter:ident;)*) => {$(
+        #[allow(dead_code)] // There need not be a route of each.
+        fn $name<H: Handler<T, Arc<App>>, T: 'static>(
+            path: &'static str,
+            access: Access,
+            limit: Limit,
+            operation: &'static Operation,
+            handler: H,
+        ) -> Route {
+            Route { method: $method, path, access, limit, operation, handler: on(MethodFilter::$filter, handler) }
+        }
+    )*};
 }
 
-fn post<H: Handler<T, Arc<App>>, T: 'static>(
-    path: &'static str,
-    access: Access,
-    operation: &'static Operation,
-    handler: H,
-) -> Route {
-    Route { method: "POST", path, access, operation, handler: on(MethodFilter::POST, handler) }
+methods! {
+    get = "GET" GET;
+    post = "POST" POST;
+    put = "PUT" PUT;
+    patch = "PATCH" PATCH;
+    delete = "DELETE" DELETE;
 }
 
 impl Route {
     /// The route as its documentation needs it.
     pub fn described(&self) -> Described<'_> {
-        Described { method: self.method, path: self.path, access: self.access, operation: self.operation }
+        let Self { method, path, access, limit, operation, .. } = *self;
+        Described { method, path, access, limit, operation }
+    }
+
+    /// The handler behind the route's limit.
+    fn guarded(self, limiter: &Arc<Limiter>) -> MethodRouter<Arc<App>> {
+        let Limit::Of(class) = self.limit else { return self.handler };
+        let oauth = self.operation.speaks_oauth(self.access);
+        let gate = Gate { limiter: limiter.clone(), class, oauth };
+        self.handler.route_layer(axum::middleware::from_fn_with_state(gate, limit::limited))
     }
 }
 
@@ -83,14 +103,17 @@ pub fn router(app: Arc<App>) -> Result<Router, askama::Error> {
     let routes = table(&app.config);
     let described: Vec<Described<'_>> = routes.iter().map(Route::described).collect();
     let docs = Arc::new(Docs::new(&described, &app.config.issuer)?);
+    let at_edge = Edge { clock: app.clock.clone(), proxies: Arc::new(Proxies::of(&app.config)) };
     let layers = ServiceBuilder::new()
-        .layer(axum::middleware::from_fn_with_state(app.clock.clone(), edge::edge))
+        .layer(axum::middleware::from_fn_with_state(at_edge, edge::edge))
         .option_layer(cors(&app.config.cors_origins))
         .layer(axum::middleware::from_fn(edge::refuse))
         .layer(CatchPanicLayer::custom(edge::panicked))
         .layer(Extension(docs));
-    let router =
-        routes.into_iter().fold(Router::new(), |router, route| router.route(route.path, route.handler));
+    let limiter = Arc::new(Limiter::new(app.config.limits));
+    let router = routes
+        .into_iter()
+        .fold(Router::new(), |router, route| router.route(route.path, route.guarded(&limiter)));
     let router = router.fallback(edge::not_found).method_not_allowed_fallback(edge::method_not_allowed);
     Ok(router.layer(layers).with_state(app))
 }
@@ -102,11 +125,12 @@ fn cors(origins: &[String]) -> Option<CorsLayer> {
     }
     let origins = origins.iter().filter_map(|origin| HeaderValue::from_str(origin).ok());
     let headers = ["authorization", "content-type", "idempotency-key", "x-access-token", "token"];
+    let exposed = ["x-request-id", "location", "retry-after", "ratelimit", "ratelimit-policy"];
     let layer = CorsLayer::new()
         .allow_origin(AllowOrigin::list(origins))
-        .allow_methods([Method::GET, Method::POST])
+        .allow_methods([Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE])
         .allow_headers(headers.map(HeaderName::from_static))
-        .expose_headers(["x-request-id", "location", "retry-after"].map(HeaderName::from_static))
+        .expose_headers(exposed.map(HeaderName::from_static))
         .max_age(std::time::Duration::from_secs(600));
     Some(layer)
 }

@@ -70,6 +70,7 @@ pub const SIGN_UP: Operation = Operation {
     id: "signUp",
     summary: "Make an account",
     repeatable: true,
+    parameters: &[],
     request: Some(Body::json::<SignUp>(
         r#"{"email":"alice@example.org","name":"Alice","password":"correct horse battery staple"}"#,
     )),
@@ -87,6 +88,7 @@ pub const GET_PROFILE: Operation = Operation {
     id: "getProfile",
     summary: "The caller's own account",
     repeatable: false,
+    parameters: &[],
     request: None,
     answers: &[Answer::json::<ProfileAnswer>(200, "The account that the token was issued to")],
     problems: &[&problem::DATABASE_UNAVAILABLE],

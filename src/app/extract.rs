@@ -5,25 +5,18 @@ use crate::base::id::AccountId;
 use crate::http::bearer;
 use crate::http::edge::Arrival;
 use crate::http::problem::{INVALID_TOKEN, Problem};
-use axum::extract::{ConnectInfo, FromRequestParts};
+use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use claviger_crypto::jwt::{AccessToken, Expected};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 impl FromRequestParts<Arc<App>> for Cx {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Problem> {
-        let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>();
         let arrival = parts.extensions.get::<Arrival>();
         let arrival = arrival.ok_or_else(|| Problem::internal("the route is not inside the edge layer"))?;
-        Ok(Self {
-            app: app.clone(),
-            now: arrival.now,
-            address: peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |info| info.0.ip()),
-            request_id: arrival.id,
-        })
+        Ok(Self { app: app.clone(), now: arrival.now, address: arrival.address, request_id: arrival.id })
     }
 }
 

@@ -1,10 +1,11 @@
 //! The outermost layer: one pass around every request, in and out.
 //!
-//! In: the request's id and time. Out: problem documents are written, the headers that every answer
+//! In: the request's id, time and client. Out: problem documents are written, the headers that every answer
 //! carries are set, and one line is logged, without path parameters or query.
 
 use crate::base::time::{Clock, Timestamp};
 use crate::base::{id, random};
+use crate::http::address::{self, Malformed, Proxies};
 use crate::http::problem::{
     MALFORMED_CREDENTIALS, MALFORMED_REQUEST, METHOD_NOT_ALLOWED, NOT_FOUND, Problem, TOKEN_IN_QUERY,
 };
@@ -16,7 +17,8 @@ use axum::http::{HeaderName, HeaderValue, Method, StatusCode, Version};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use std::any::Any;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 use std::time::Instant;
 use uuid::Uuid;
 
@@ -32,18 +34,30 @@ pub struct Arrival {
     pub id: Uuid,
     /// Its time, read once.
     pub now: Timestamp,
+    /// The client's address.
+    pub address: IpAddr,
+}
+
+/// What the layer needs.
+#[derive(Clone, Debug)]
+pub struct Edge {
+    /// Tells the time.
+    pub clock: Clock,
+    /// Whose word on the client's address is taken.
+    pub proxies: Arc<Proxies>,
 }
 
 /// The layer.
-pub async fn edge(State(clock): State<Clock>, mut request: Request, next: Next) -> Response {
-    let now = clock.now();
+pub async fn edge(State(edge): State<Edge>, mut request: Request, next: Next) -> Response {
+    let now = edge.clock.now();
     let id = id::uuid_v7(now, random::bytes());
-    request.extensions_mut().insert(Arrival { id, now });
+    let address = client(&mut request, &edge.proxies);
+    request.extensions_mut().insert(Arrival { id, now, address });
     let mut line = LogLine {
         started: Instant::now(),
         method: request.method().clone(),
         route: request.extensions().get::<MatchedPath>().cloned(),
-        peer: request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip()),
+        address,
         id: id.to_string(),
         answer: None,
     };
@@ -54,37 +68,48 @@ pub async fn edge(State(clock): State<Clock>, mut request: Request, next: Next) 
     finish(written(response, problem, &line.id), &line.id)
 }
 
+/// The client's address. Where a proxy's header makes no sense it is the proxy's, and `refuse` is told.
+fn client(request: &mut Request, proxies: &Proxies) -> IpAddr {
+    let peer = request.extensions().get::<ConnectInfo<SocketAddr>>();
+    let peer = peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |info| info.0.ip());
+    address::client(peer, request.headers(), proxies).unwrap_or_else(|malformed| {
+        request.extensions_mut().insert(malformed);
+        peer.to_canonical()
+    })
+}
+
 /// The one line of a request. Written when dropped, so that a caller who hangs up leaves it too.
 struct LogLine {
     started: Instant,
     method: Method,
     route: Option<MatchedPath>,
-    peer: Option<IpAddr>,
+    address: IpAddr,
     id: String,
     answer: Option<(StatusCode, Option<String>)>,
 }
 
 impl Drop for LogLine {
     fn drop(&mut self) {
-        let Self { method, id: request_id, .. } = self;
+        let Self { method, address, id: request_id, .. } = self;
         let route = self.route.as_ref().map_or("-", MatchedPath::as_str);
         let micros = u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX);
-        let peer = self.peer.map(tracing::field::display);
         match &self.answer {
             Some((status, cause)) => {
                 let (status, cause) = (status.as_u16(), cause.as_deref());
                 match status {
                     503 => {
-                        tracing::warn!(%method, route, status, micros, peer, %request_id, cause, "request")
+                        tracing::warn!(%method, route, status, micros, %address, %request_id, cause, "request")
                     }
                     500.. => {
-                        tracing::error!(%method, route, status, micros, peer, %request_id, cause, "request")
+                        tracing::error!(%method, route, status, micros, %address, %request_id, cause, "request")
                     }
-                    _ => tracing::info!(%method, route, status, micros, peer, %request_id, cause, "request"),
+                    _ => {
+                        tracing::info!(%method, route, status, micros, %address, %request_id, cause, "request")
+                    }
                 }
             }
             None => {
-                tracing::info!(%method, route, micros, peer, %request_id, "request abandoned by the caller")
+                tracing::info!(%method, route, micros, %address, %request_id, "request abandoned by the caller")
             }
         }
     }
@@ -99,6 +124,9 @@ pub async fn refuse(request: Request, next: Next) -> Response {
 }
 
 fn refused(request: &Request) -> Option<Problem> {
+    if let Some(malformed) = request.extensions().get::<Malformed>() {
+        return Some(MALFORMED_REQUEST.because(format!("The client's address is not known: {malformed}.")));
+    }
     let headers = request.headers();
     let hosts = headers.get_all(HOST).iter().count();
     if hosts > 1 || (hosts == 0 && request.version() == Version::HTTP_11) {

@@ -1,24 +1,15 @@
-//! JSON request bodies, read strictly: the right content type, at most 64 kB within 4 seconds, one
-//! value in which no name stands twice (RFC 8259 §4). Members that nobody asked for are ignored.
+//! JSON request bodies, read strictly: one value in which no name stands twice (RFC 8259 §4). Members
+//! that nobody asked for are ignored.
 
-use crate::http::problem::{
-    BODY_TOO_LARGE, BODY_TOO_SLOW, FieldError, MALFORMED_JSON, Problem, UNSUPPORTED_MEDIA_TYPE,
-};
+use crate::http::body;
+use crate::http::problem::{FieldError, MALFORMED_JSON, Problem};
 use axum::extract::{FromRequest, Request};
-use axum::http::{HeaderMap, header};
-use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use serde::de::{DeserializeOwned, DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 use std::fmt;
-use std::time::Duration;
-use tokio::time::timeout;
-use zeroize::Zeroizing;
 
-/// The largest body, bytes.
-pub const LIMIT: usize = 64 * 1024;
-
-/// The longest time for a whole body.
-pub const DEADLINE: Duration = Duration::from_secs(4);
+/// The content type.
+pub const TYPE: &str = "application/json";
 
 /// A body that was read as a `T`.
 #[derive(Debug)]
@@ -28,36 +19,8 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for JsonBody<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
-        if !is_json(request.headers()) {
-            return Err(UNSUPPORTED_MEDIA_TYPE.because("Send the body as application/json."));
-        }
-        read(&body(request).await?).map(Self)
+        read(&body::read(request, TYPE, &MALFORMED_JSON).await?).map(Self)
     }
-}
-
-fn is_json(headers: &HeaderMap) -> bool {
-    let mut values = headers.get_all(header::CONTENT_TYPE).iter();
-    let (Some(Ok(value)), None) = (values.next().map(|value| value.to_str()), values.next()) else {
-        return false;
-    };
-    value.split(';').next().is_some_and(|essence| essence.trim().eq_ignore_ascii_case("application/json"))
-}
-
-async fn body(request: Request) -> Result<Zeroizing<Vec<u8>>, Problem> {
-    let announced = request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
-    if announced.and_then(|length| length.parse().ok()).is_some_and(|length: u64| length > LIMIT as u64) {
-        return Err(too_large());
-    }
-    match timeout(DEADLINE, Limited::new(request.into_body(), LIMIT).collect()).await {
-        Ok(Ok(body)) => Ok(Zeroizing::new(body.to_bytes().to_vec())),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
-        Ok(Err(_)) => Err(MALFORMED_JSON.because("The body broke off.")),
-        Err(_) => Err(BODY_TOO_SLOW.because("The body did not arrive within 4 seconds.")),
-    }
-}
-
-fn too_large() -> Problem {
-    BODY_TOO_LARGE.because("The body is larger than 64 kB.")
 }
 
 /// Reads a body's bytes as a `T`.

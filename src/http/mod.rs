@@ -1,11 +1,17 @@
 //! What every route shares: problem documents, strict bodies and credentials, headers, the request's
 //! log line, and the description of routes. Knows no feature.
 
+pub mod address;
 pub mod basic;
 pub mod bearer;
+pub mod body;
+pub mod document;
 pub mod edge;
+pub mod form;
 pub mod idempotency;
 pub mod json;
+pub mod limit;
+pub mod oauth;
 pub mod openapi;
 pub mod prepared;
 pub mod problem;

@@ -1,11 +1,10 @@
-//! What the routes say of themselves, and the OpenAPI 3.1 document made from it.
+//! What the routes say of themselves. `document.rs` makes the OpenAPI document from it, `pages/docs.rs`
+//! the page.
 
-#![allow(clippy::indexing_slicing)] // Into JSON objects made here, where a new name adds a member.
-
-use crate::http::idempotency;
+use crate::http::limit::Limit;
 use crate::http::problem::{self, Kind};
+use crate::http::{form, json};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
-use serde_json::{Map, Value, json};
 
 /// Who may call a route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,6 +15,10 @@ pub enum Access {
     Password,
     /// Who shows an access token.
     Token,
+    /// Who shows an access token whose scope has `account`.
+    Account,
+    /// Who shows an operator's API key, by Bearer or Basic. Speaks OAuth.
+    ApiKey,
 }
 
 /// The documentation of one route.
@@ -27,12 +30,71 @@ pub struct Operation {
     pub summary: &'static str,
     /// Whether it may be sent again under an `Idempotency-Key`.
     pub repeatable: bool,
-    /// The JSON body.
+    /// The parameters in the path and the query.
+    pub parameters: &'static [Parameter],
+    /// The body.
     pub request: Option<Body>,
     /// The answers that are no problem.
     pub answers: &'static [Answer],
     /// The problems of its own; those that every route of its kind has are added.
     pub problems: &'static [&'static Kind],
+}
+
+impl Operation {
+    /// Whether it answers its own errors in OAuth's form (RFC 6749 §5.2).
+    pub fn speaks_oauth(&self, access: Access) -> bool {
+        access == Access::ApiKey || self.request.as_ref().is_some_and(|body| body.content_type == form::TYPE)
+    }
+}
+
+/// A parameter in the path or the query.
+#[derive(Debug)]
+pub struct Parameter {
+    /// Its name.
+    pub name: &'static str,
+    /// Where it stands.
+    pub place: Place,
+    /// What it may be.
+    pub value: ValueKind,
+    /// What it means.
+    pub description: &'static str,
+}
+
+/// Where a parameter stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// In the path, as `{name}`.
+    Path,
+    /// In the query; it may be left out.
+    Query,
+}
+
+/// What a parameter may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ValueKind {
+    /// Any text.
+    Text,
+    /// A UUID.
+    Uuid,
+    /// A whole number within these bounds.
+    Integer {
+        /// The least.
+        least: i64,
+        /// The most.
+        most: i64,
+    },
+}
+
+impl Parameter {
+    /// A part of the path, written `{name}` there.
+    pub const fn path(name: &'static str, value: ValueKind, description: &'static str) -> Self {
+        Self { name, place: Place::Path, value, description }
+    }
+
+    /// A part of the query, which may be left out.
+    pub const fn query(name: &'static str, value: ValueKind, description: &'static str) -> Self {
+        Self { name, place: Place::Query, value, description }
+    }
 }
 
 type SchemaOf = fn(&mut SchemaGenerator) -> Schema;
@@ -44,15 +106,22 @@ fn schema_of<T: JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
 /// A request body.
 #[derive(Debug)]
 pub struct Body {
-    schema: SchemaOf,
-    /// An example, JSON.
+    pub(super) schema: SchemaOf,
+    /// Its content type.
+    pub content_type: &'static str,
+    /// An example, as it is sent.
     pub example: &'static str,
 }
 
 impl Body {
     /// A JSON body of the form of `T`.
     pub const fn json<T: JsonSchema>(example: &'static str) -> Self {
-        Self { schema: schema_of::<T>, example }
+        Self { schema: schema_of::<T>, content_type: json::TYPE, example }
+    }
+
+    /// A form whose parameters are the fields of `T`, all texts.
+    pub const fn form<T: JsonSchema>(example: &'static str) -> Self {
+        Self { schema: schema_of::<T>, content_type: form::TYPE, example }
     }
 }
 
@@ -63,8 +132,8 @@ pub struct Answer {
     pub status: u16,
     /// When it is given.
     pub meaning: &'static str,
-    schema: Option<SchemaOf>,
-    content_type: &'static str,
+    pub(super) schema: Option<SchemaOf>,
+    pub(super) content_type: &'static str,
 }
 
 impl Answer {
@@ -98,122 +167,57 @@ pub struct Described<'a> {
     pub path: &'a str,
     /// Who may call.
     pub access: Access,
+    /// How often.
+    pub limit: Limit,
     /// The rest.
     pub operation: &'a Operation,
 }
+
+/// What every route may answer, before it is asked.
+const EVERYWHERE: [&Kind; 4] = [
+    &problem::MALFORMED_REQUEST,
+    &problem::TOKEN_IN_QUERY,
+    &problem::MALFORMED_CREDENTIALS,
+    &problem::INTERNAL_ERROR,
+];
 
 impl Described<'_> {
     /// All problems that the route may answer with, least status first.
     pub fn problems(&self) -> Vec<&'static Kind> {
         let mut kinds: Vec<&'static Kind> = self.operation.problems.to_vec();
-        kinds.extend([
-            &problem::MALFORMED_REQUEST,
-            &problem::TOKEN_IN_QUERY,
-            &problem::MALFORMED_CREDENTIALS,
-            &problem::INTERNAL_ERROR,
-        ]);
+        kinds.extend(EVERYWHERE);
+        if self.limit != Limit::Free {
+            kinds.push(&problem::TOO_MANY_REQUESTS);
+        }
+        let token = [&problem::CREDENTIALS_REQUIRED, &problem::INVALID_TOKEN];
         match self.access {
             Access::Anyone => {}
             Access::Password => kinds.extend([&problem::CREDENTIALS_REQUIRED, &problem::WRONG_CREDENTIALS]),
-            Access::Token => kinds.extend([&problem::CREDENTIALS_REQUIRED, &problem::INVALID_TOKEN]),
+            Access::Token => kinds.extend(token),
+            Access::Account => kinds.extend(token.into_iter().chain([&problem::INSUFFICIENT_SCOPE])),
+            Access::ApiKey => kinds.push(&problem::INVALID_CLIENT),
         }
-        if self.operation.request.is_some() {
+        if let Some(body) = &self.operation.request {
             kinds.extend([
-                &problem::MALFORMED_JSON,
                 &problem::BODY_TOO_SLOW,
                 &problem::BODY_TOO_LARGE,
                 &problem::UNSUPPORTED_MEDIA_TYPE,
-                &problem::INVALID_FIELDS,
             ]);
+            match body.content_type {
+                form::TYPE => kinds.push(&problem::INVALID_REQUEST),
+                _ => kinds.extend([&problem::MALFORMED_JSON, &problem::INVALID_FIELDS]),
+            }
         }
         kinds.sort_by_key(|kind| (kind.status, kind.name));
         kinds.dedup();
         kinds
     }
-}
 
-/// The document of these routes, served at `issuer`.
-pub fn document(routes: &[Described<'_>], issuer: &str) -> Value {
-    let settings = schemars::generate::SchemaSettings::draft2020_12()
-        .with(|settings| settings.definitions_path = "/components/schemas".into());
-    let mut schemas = settings.into_generator();
-    schemas.subschema_for::<problem::Document>();
-    let mut paths = Map::new();
-    for route in routes {
-        let path = paths.entry(route.path).or_insert_with(|| json!({}));
-        path[route.method.to_lowercase()] = operation(route, &mut schemas);
+    /// Whether this problem comes in OAuth's form, and whether as a problem document. What is refused
+    /// before a route is reached is always the latter; a failure may be either.
+    pub(super) fn forms(&self, kind: &Kind) -> (bool, bool) {
+        let oauth = self.operation.speaks_oauth(self.access);
+        let everywhere = EVERYWHERE.contains(&kind);
+        (oauth && (!everywhere || kind == &problem::INTERNAL_ERROR), !oauth || everywhere)
     }
-    json!({
-        "openapi": "3.1.1",
-        "info": {
-            "title": "Claviger",
-            "version": env!("CARGO_PKG_VERSION"),
-            "description": "Accounts, logins and verifiable tokens. Errors are problem documents (RFC 9457).",
-            "license": { "name": "Apache-2.0 OR MIT" },
-        },
-        "servers": [{ "url": issuer }],
-        "paths": paths,
-        "components": {
-            "schemas": schemas.take_definitions(true),
-            "securitySchemes": {
-                "password": { "type": "http", "scheme": "basic", "description": "E-mail address (or unshared name) and password" },
-                "token": { "type": "http", "scheme": "bearer", "bearerFormat": "JWT" },
-                "x-access-token": { "type": "apiKey", "in": "header", "name": "x-access-token" },
-                "token-header": { "type": "apiKey", "in": "header", "name": "token" },
-            },
-        },
-    })
-}
-
-fn operation(route: &Described<'_>, schemas: &mut SchemaGenerator) -> Value {
-    let operation = route.operation;
-    let mut out = json!({
-        "operationId": operation.id,
-        "summary": operation.summary,
-        "security": security(route.access),
-        "responses": responses(route, schemas),
-    });
-    if operation.repeatable {
-        out["parameters"] = json!([{
-            "name": idempotency::HEADER, "in": "header", "schema": { "type": "string", "minLength": 1, "maxLength": 255 },
-            "description": "A key of the caller's for this request, such as a UUID. For 24 hours the same request \
-                with the same key makes nothing new and is answered alike.",
-        }]);
-    }
-    if let Some(body) = &operation.request {
-        let example: Value = serde_json::from_str(body.example).unwrap_or_default();
-        let schema = (body.schema)(schemas);
-        out["requestBody"] = json!({ "required": true, "content": { "application/json": { "schema": schema, "example": example } } });
-    }
-    out
-}
-
-fn security(access: Access) -> Value {
-    match access {
-        Access::Anyone => json!([]),
-        Access::Password => json!([{ "password": [] }]),
-        Access::Token => json!([{ "token": [] }, { "x-access-token": [] }, { "token-header": [] }]),
-    }
-}
-
-fn responses(route: &Described<'_>, schemas: &mut SchemaGenerator) -> Value {
-    let mut out = Map::new();
-    for answer in route.operation.answers {
-        let mut response = json!({ "description": answer.meaning });
-        if let Some(schema) = answer.schema {
-            response["content"] = json!({ answer.content_type: { "schema": schema(schemas) } });
-        } else if !answer.content_type.is_empty() {
-            response["content"] = json!({ answer.content_type: {} });
-        }
-        out.insert(answer.status.to_string(), response);
-    }
-    for kind in route.problems() {
-        let response = out.entry(kind.status.to_string()).or_insert_with(|| json!({ "description": "" }));
-        let said = response["description"].as_str().unwrap_or_default();
-        let separator = if said.is_empty() { "" } else { "; or " };
-        response["description"] = format!("{said}{separator}{} (`{}`)", kind.title, kind.name).into();
-        response["content"]["application/problem+json"]["schema"] =
-            json!({ "$ref": "#/components/schemas/Problem" });
-    }
-    out.into()
 }

@@ -2,6 +2,7 @@
 //!
 //! A handler returns a [`Problem`]; `edge` writes it out, with the request's id, and logs its cause.
 
+use crate::http::oauth;
 use axum::body::Body;
 use axum::http::header::{HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{StatusCode, header};
@@ -35,11 +36,21 @@ macro_rules! kinds {
 
 kinds! {
     MALFORMED_REQUEST = 400 "malformed-request", "The request is not well formed",
-        "A request has exactly one Host header (RFC 9112 §3.2).";
+        "A request has exactly one Host header (RFC 9112 §3.2). Where a trusted proxy writes the client's address, it is an IP address.";
     MALFORMED_JSON = 400 "malformed-json", "The body is not JSON",
         "The body must be one JSON object in UTF-8 in which no name stands twice.";
     MALFORMED_CREDENTIALS = 400 "malformed-credentials", "The credentials cannot be read",
         "Send one Authorization header (or one token header), in the form of RFC 7617 or RFC 6750.";
+    INVALID_REQUEST = 400 "invalid-request", "The request is not as OAuth has it",
+        "A parameter is missing, stands twice or has no meaning here (RFC 6749 §5.2).";
+    INVALID_GRANT = 400 "invalid-grant", "The grant is not valid",
+        "The refresh token has expired, was used, was revoked, or belongs to another client (RFC 6749 §5.2). Log in again.";
+    INVALID_SCOPE = 400 "invalid-scope", "The scope is not valid",
+        "The scope is unknown, or wider than the one that was granted (RFC 6749 §5.2).";
+    UNSUPPORTED_GRANT_TYPE = 400 "unsupported-grant-type", "This grant type is not supported",
+        "The documentation of the route lists the grant types (RFC 6749 §5.2).";
+    UNSUPPORTED_TOKEN_TYPE = 400 "unsupported-token-type", "This type of token cannot be revoked",
+        "The server does not revoke tokens of this type (RFC 7009 §2.2.1).";
     TOKEN_IN_QUERY = 400 "token-in-query", "Secrets do not belong in a URL",
         "URLs end up in logs and histories. Send the token in a header, passwords in the body. Treat this one as known to others.";
     CREDENTIALS_REQUIRED = 401 "credentials-required", "Credentials are required",
@@ -48,8 +59,12 @@ kinds! {
         "There is no account with this e-mail address (or unshared name) and password. The answer is the same whichever is wrong.";
     INVALID_TOKEN = 401 "invalid-token", "The token is not valid",
         "It has expired, was altered, was made for another service, or its account is gone. Log in again.";
+    INVALID_CLIENT = 401 "invalid-client", "The caller is not known",
+        "The route needs an API key, which the operator makes. There is none like this, or it was revoked (RFC 6749 §5.2).";
+    INSUFFICIENT_SCOPE = 403 "insufficient-scope", "The token's scope does not cover this",
+        "Log in again, or refresh without a scope: the new token has all that was granted (RFC 6750 §3.1).";
     NOT_FOUND = 404 "not-found", "There is nothing here",
-        "The path names no part of this API.";
+        "The path names no part of this API, or something that does not exist (any more).";
     METHOD_NOT_ALLOWED = 405 "method-not-allowed", "This method is not allowed here",
         "The Allow header lists the methods that are.";
     BODY_TOO_SLOW = 408 "body-too-slow", "The body took too long",
@@ -60,10 +75,14 @@ kinds! {
         "A key names one request. Send the same request again, or take a new key.";
     BODY_TOO_LARGE = 413 "body-too-large", "The body is too large",
         "A body may have 64 kB.";
-    UNSUPPORTED_MEDIA_TYPE = 415 "unsupported-media-type", "The body must be JSON",
-        "Send the body with Content-Type: application/json.";
+    UNSUPPORTED_MEDIA_TYPE = 415 "unsupported-media-type", "The body is of another type",
+        "Send the body with Content-Type: application/json; to OAuth's routes, with application/x-www-form-urlencoded.";
     INVALID_FIELDS = 422 "invalid-fields", "Some fields are not valid",
         "The member errors lists each field by its JSON pointer and says what to change.";
+    TOO_MANY_REQUESTS = 429 "too-many-requests", "Too many requests",
+        "Your network has had its share for now. Nothing was changed. Try again after the seconds in the Retry-After header.";
+    TOO_MANY_GUESSES = 429 "too-many-guesses", "Too many wrong passwords",
+        "There were too many for this account, or from your network. The password was not checked. Wait as the Retry-After header says.";
     INTERNAL_ERROR = 500 "internal-error", "Something went wrong here",
         "It is not your fault. The operator finds the cause in the log under the id in the member instance.";
     BUSY = 503 "busy", "The server is busy",
@@ -80,7 +99,14 @@ impl Kind {
 
     /// A problem of this kind.
     pub fn because(&'static self, detail: impl Into<Cow<'static, str>>) -> Problem {
-        Problem { kind: self, detail: detail.into(), fields: Vec::new(), headers: Vec::new(), cause: None }
+        Problem {
+            kind: self,
+            detail: detail.into(),
+            fields: Vec::new(),
+            headers: Vec::new(),
+            cause: None,
+            oauth: false,
+        }
     }
 }
 
@@ -101,6 +127,7 @@ pub struct Problem {
     fields: Vec<FieldError>,
     headers: Vec<(HeaderName, HeaderValue)>,
     cause: Option<String>,
+    oauth: bool,
 }
 
 /// A problem document (RFC 9457).
@@ -145,20 +172,25 @@ impl Problem {
     }
 
     fn retry(kind: &'static Kind, detail: &'static str, cause: &impl ToString) -> Self {
-        let mut problem = kind.because(detail).with(RETRY_AFTER, "2");
+        let mut problem = kind.because(detail).retry_after(2);
         problem.cause = Some(cause.to_string());
         problem
     }
 
     /// Adds a header to the answer.
-    pub fn with(mut self, name: HeaderName, value: &'static str) -> Self {
-        self.headers.push((name, HeaderValue::from_static(value)));
+    pub fn with(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.headers.push((name, value));
         self
+    }
+
+    /// Says when to try again.
+    pub fn retry_after(self, seconds: u64) -> Self {
+        self.with(RETRY_AFTER, seconds.into())
     }
 
     /// Adds the challenge that a 401 must carry (RFC 9110 §11.6.1).
     pub fn challenge(self, value: &'static str) -> Self {
-        self.with(WWW_AUTHENTICATE, value)
+        self.with(WWW_AUTHENTICATE, HeaderValue::from_static(value))
     }
 
     /// Its kind.
@@ -171,21 +203,44 @@ impl Problem {
         self.cause.as_deref()
     }
 
+    /// What happened this time and what to do.
+    pub fn detail(&self) -> &str {
+        &self.detail
+    }
+
+    /// The fields that are not valid.
+    pub fn field_errors(&self) -> &[FieldError] {
+        &self.fields
+    }
+
+    /// The same, to be written in OAuth's form.
+    pub(super) fn in_oauth(mut self) -> Self {
+        self.oauth = true;
+        self
+    }
+
     /// The answer, for the request named `request_id`.
-    pub fn document(self, request_id: &str) -> Response {
+    pub fn document(mut self, request_id: &str) -> Response {
+        if self.oauth {
+            return oauth::document(self);
+        }
         let document = Document {
             r#type: self.kind.uri(),
             title: self.kind.title,
             status: self.kind.status,
-            detail: self.detail,
+            detail: std::mem::take(&mut self.detail),
             instance: format!("urn:uuid:{request_id}"),
-            errors: self.fields,
+            errors: std::mem::take(&mut self.fields),
         };
-        let body = serde_json::to_vec(&document).unwrap_or_default();
+        self.answer("application/problem+json", &document)
+    }
+
+    /// The answer with this body, and the problem's status and headers.
+    pub(super) fn answer(self, content_type: &'static str, document: &impl Serialize) -> Response {
+        let body = serde_json::to_vec(document).unwrap_or_default();
         let mut response = Response::new(Body::from(body));
         *response.status_mut() = status(self.kind);
-        let json = HeaderValue::from_static("application/problem+json");
-        response.headers_mut().insert(header::CONTENT_TYPE, json);
+        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
         for (name, value) in self.headers {
             response.headers_mut().insert(name, value);
         }

@@ -60,6 +60,7 @@ pub const GET_JWKS: Operation = Operation {
     id: "getActiveKey",
     summary: "The active public key, in the starting API's form",
     repeatable: false,
+    parameters: &[],
     request: None,
     answers: &[Answer::json::<OneKeySchema>(200, "The active RSA public key as one object")],
     problems: &[],
@@ -70,6 +71,7 @@ pub const GET_JWK_SET: Operation = Operation {
     id: "getJwkSet",
     summary: "The JWK set: all published public keys (RFC 7517)",
     repeatable: false,
+    parameters: &[],
     request: None,
     answers: &[
         Answer::json::<JwkSetSchema>(200, "The key set, with ETag and Cache-Control").as_type(JWK_SET_TYPE),

@@ -43,6 +43,7 @@ pub const POST_LOGIN: Operation = Operation {
     id: "logIn",
     summary: "Log in by JSON",
     repeatable: false,
+    parameters: &[],
     request: Some(Body::json::<LoginBody>(
         r#"{"email":"alice@example.org","password":"correct horse battery staple"}"#,
     )),
@@ -60,6 +61,7 @@ pub const GET_LOGIN: Operation = Operation {
     id: "logInByBasic",
     summary: "Log in by HTTP Basic",
     repeatable: false,
+    parameters: &[],
     request: None,
     answers: ANSWERS,
     problems: &[

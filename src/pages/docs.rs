@@ -2,7 +2,10 @@
 
 #![allow(clippy::indexing_slicing)] // Reading JSON by a name that is not there gives null.
 
-use crate::http::openapi::{Access, Answer, Described, Operation, document};
+use crate::http::document::document;
+use crate::http::form;
+use crate::http::limit::{Class, Limit};
+use crate::http::openapi::{Access, Answer, Described, Operation, Parameter, Place};
 use crate::http::prepared::Prepared;
 use crate::http::problem::{self, Kind};
 use askama::Template;
@@ -33,6 +36,7 @@ pub const GET_OPENAPI: Operation = Operation {
     id: "getOpenApi",
     summary: "This API as an OpenAPI 3.1 document",
     repeatable: false,
+    parameters: &[],
     request: None,
     answers: &[
         Answer::other(200, "The document", "application/json"),
@@ -46,6 +50,7 @@ pub const GET_DOCS: Operation = Operation {
     id: "getDocs",
     summary: "This API as a page to read",
     repeatable: false,
+    parameters: &[],
     request: None,
     answers: &[
         Answer::other(200, "The page", "text/html"),
@@ -59,6 +64,7 @@ pub const GET_STYLE: Operation = Operation {
     id: "getDocsStyle",
     summary: "The style sheet of the page",
     repeatable: false,
+    parameters: &[],
     request: None,
     answers: &[
         Answer::other(200, "The style sheet", "text/css"),
@@ -77,7 +83,7 @@ impl Docs {
         let page = Page {
             version: env!("CARGO_PKG_VERSION"),
             issuer,
-            routes: routes.iter().map(|route| entry(route, &openapi)).collect(),
+            routes: routes.iter().map(|route| entry(route, &openapi, issuer)).collect(),
             kinds: problem::ALL,
         };
         Ok(Self {
@@ -122,6 +128,9 @@ struct Entry<'a> {
     access: &'static str,
     repeatable: bool,
     example: Option<String>,
+    limit: Option<&'static Class>,
+    speaks_oauth: bool,
+    parameters: &'a [Parameter],
     fields: Vec<Field>,
     answers: &'a [Answer],
     problems: Vec<&'static Kind>,
@@ -134,9 +143,10 @@ struct Field {
     required: bool,
 }
 
-fn entry<'a>(route: &Described<'a>, openapi: &Value) -> Entry<'a> {
+fn entry<'a>(route: &Described<'a>, openapi: &Value, issuer: &str) -> Entry<'a> {
     let body = &openapi["paths"][route.path][route.method.to_lowercase()]["requestBody"];
-    let schema = &body["content"]["application/json"]["schema"];
+    let content_type = route.operation.request.as_ref().map_or("", |body| body.content_type);
+    let schema = &body["content"][content_type]["schema"];
     Entry {
         method: route.method,
         path: route.path,
@@ -146,13 +156,35 @@ fn entry<'a>(route: &Described<'a>, openapi: &Value) -> Entry<'a> {
             Access::Anyone => "Anyone may call it.",
             Access::Password => "Needs an e-mail address (or unshared name) and password by HTTP Basic.",
             Access::Token => "Needs a token in Authorization: Bearer, x-access-token or token.",
+            Access::Account => {
+                "Needs a token whose scope has account, in Authorization: Bearer, x-access-token or token."
+            }
+            Access::ApiKey => {
+                "Needs an API key, which the operator makes, in Authorization: Bearer or as the password of HTTP Basic."
+            }
         },
         repeatable: route.operation.repeatable,
-        example: route.operation.request.as_ref().map(|body| body.example.to_owned()),
+        example: example(route, issuer),
+        limit: match route.limit {
+            Limit::Free => None,
+            Limit::Of(class) => Some(class),
+        },
+        speaks_oauth: route.operation.speaks_oauth(route.access),
+        parameters: route.operation.parameters,
         fields: fields(resolve(schema, openapi)),
         answers: route.operation.answers,
         problems: route.problems(),
     }
+}
+
+/// JSON as it is; a form as the command that sends it.
+fn example(route: &Described<'_>, issuer: &str) -> Option<String> {
+    let body = route.operation.request.as_ref()?;
+    if body.content_type != form::TYPE {
+        return Some(body.example.to_owned());
+    }
+    let key = if route.access == Access::ApiKey { "-H 'Authorization: Bearer API_KEY' " } else { "" };
+    Some(format!("curl {key}-d '{}' {issuer}{}", body.example, route.path))
 }
 
 /// Follows a local `$ref`.

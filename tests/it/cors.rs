@@ -70,7 +70,7 @@ async fn checklist_89_the_configured_origins_alone_may_read() {
         }
         let [_, preflight] = from_page(&alice, &route, own).await;
         assert_eq!((preflight.status, preflight.body.len()), (200, 0), "{}", route.path);
-        assert_eq!(preflight.header("access-control-allow-methods"), "GET,POST");
+        assert_eq!(preflight.header("access-control-allow-methods"), "GET,POST,PUT,PATCH,DELETE");
         assert_eq!(
             preflight.header("access-control-allow-headers"),
             "authorization,content-type,idempotency-key,x-access-token,token"

@@ -35,7 +35,7 @@ pub fn ask(app: &TestApp, method: &str, path: &str) -> RequestBuilder {
 pub fn in_order(alice: &Account<'_>, route: &Route) -> RequestBuilder {
     let request = ask(alice.app, route.method, route.path);
     let request = match &route.operation.request {
-        Some(body) => request.header("content-type", "application/json").body(body.example),
+        Some(body) => request.header("content-type", body.content_type).body(body.example),
         None => request,
     };
     match route.path {

@@ -134,7 +134,7 @@ async fn checklist_90_each_request_has_one_line() {
         let found = (line["method"].as_str().unwrap(), line["route"].as_str().unwrap());
         assert_eq!(found, (method.as_str(), *route), "{line}");
         assert_eq!((&line["status"], &line["request_id"]), (&json!(status), &json!(id)), "{line}");
-        assert!(line["micros"].is_u64() && line["peer"] == "127.0.0.1", "{line}");
+        assert!(line["micros"].is_u64() && line["address"] == "127.0.0.1", "{line}");
     }
 }
 

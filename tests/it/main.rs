@@ -6,6 +6,7 @@
 mod harness;
 
 mod accounts;
+mod addresses;
 mod bad_credentials;
 mod bad_fields;
 mod bad_input;
@@ -17,6 +18,7 @@ mod framing;
 mod hashing;
 mod hygiene;
 mod keys;
+mod limits;
 mod login;
 mod logs;
 mod passwords;

@@ -31,8 +31,9 @@ const KINDS: [Kind; 6] = [
 fn expected(access: Access, kind: Kind, success: u16) -> u16 {
     match (access, kind) {
         (Access::Anyone, _) => success,
-        (Access::Password, Kind::RightPassword) | (Access::Token, Kind::GoodToken) => success,
-        (Access::Password | Access::Token, _) => 401,
+        (Access::Password, Kind::RightPassword) => success,
+        (Access::Token | Access::Account, Kind::GoodToken) => success,
+        _ => 401,
     }
 }
 
