@@ -1,8 +1,10 @@
 //! The resolved configuration: every value typed, checked against the others, and safe to use.
 
 pub mod load;
+mod network;
 pub mod raw;
 mod resolve;
+mod times;
 
 pub use resolve::resolve;
 
@@ -10,6 +12,7 @@ use crate::base::time::format_duration;
 use claviger_crypto::jws::RsaBits;
 use claviger_crypto::password::{Engine, Params};
 use claviger_crypto::seal::MasterKey;
+use ipnet::IpNet;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -29,14 +32,30 @@ pub struct Config {
     pub audience: String,
     /// Life of an access token.
     pub access_token_ttl: Duration,
+    /// A session that is unused for this long ends.
+    pub session_idle_ttl: Duration,
+    /// The longest life of a session, used or not; at least `session_idle_ttl`.
+    pub session_ttl: Duration,
+    /// How new keys sign.
+    pub signing_alg: SigningAlg,
     /// Size of new RSA keys.
     pub rsa_bits: RsaBits,
+    /// How long a key signs before the next one does.
+    pub key_rotation: Duration,
+    /// How long audit records are kept.
+    pub audit_retention: Duration,
     /// Shortest password, in characters.
     pub password_min_length: usize,
     /// Whether `GET /login` is offered.
     pub get_login: bool,
     /// Exact origins that browsers may call from.
     pub cors_origins: Vec<String>,
+    /// The proxies whose word on the client's address is taken.
+    pub trusted_proxies: Vec<IpNet>,
+    /// Where they write it.
+    pub client_address_header: AddressHeader,
+    /// Whether requests are limited for each client network.
+    pub limits: bool,
     /// Most connections at once; others wait.
     pub max_connections: usize,
     /// How passwords are hashed.
@@ -45,6 +64,56 @@ pub struct Config {
     pub master_key: MasterKeySource,
     /// Logging.
     pub log: Log,
+}
+
+/// How new keys sign (RFC 7518 §3.1, RFC 8037 §3.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SigningAlg {
+    /// RSASSA-PKCS1-v1_5 with SHA-256.
+    Rs256,
+    /// ECDSA on P-256 with SHA-256.
+    Es256,
+    /// Ed25519.
+    EdDsa,
+}
+
+impl SigningAlg {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Rs256, Self::Es256, Self::EdDsa];
+
+    /// `alg`, as tokens and settings write it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Rs256 => "RS256",
+            Self::Es256 => "ES256",
+            Self::EdDsa => "EdDSA",
+        }
+    }
+}
+
+/// Where proxies write the client's address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AddressHeader {
+    /// `X-Forwarded-For`, a list.
+    XForwardedFor,
+    /// `Forwarded` (RFC 7239), a list.
+    Forwarded,
+    /// `X-Real-IP`, one address.
+    XRealIp,
+}
+
+impl AddressHeader {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::XForwardedFor, Self::Forwarded, Self::XRealIp];
+
+    /// Its name, in lower case.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::XForwardedFor => "x-forwarded-for",
+            Self::Forwarded => "forwarded",
+            Self::XRealIp => "x-real-ip",
+        }
+    }
 }
 
 /// How passwords are hashed.
@@ -90,18 +159,29 @@ impl Config {
         let text = |text: &dyn std::fmt::Display| Some(toml::Value::String(text.to_string()));
         let number = |number: usize| i64::try_from(number).ok().map(toml::Value::Integer);
         let small = |number: u32| Some(toml::Value::Integer(number.into()));
-        let origins = self.cors_origins.iter().cloned().map(toml::Value::String).collect();
+        let time = |duration: Duration| text(&format_duration(duration));
+        let list = |items: Vec<String>| {
+            Some(toml::Value::Array(items.into_iter().map(toml::Value::String).collect()))
+        };
         vec![
             ("dev", Some(self.dev.into())),
             ("listen", text(&self.listen)),
             ("data_dir", text(&self.data_dir.display())),
             ("issuer", text(&self.issuer)),
             ("audience", text(&self.audience)),
-            ("access_token_ttl", text(&format_duration(self.access_token_ttl))),
+            ("access_token_ttl", time(self.access_token_ttl)),
+            ("session_idle_ttl", time(self.session_idle_ttl)),
+            ("session_ttl", time(self.session_ttl)),
+            ("signing_alg", text(&self.signing_alg.name())),
             ("rsa_bits", small(self.rsa_bits.count())),
+            ("key_rotation", time(self.key_rotation)),
+            ("audit_retention", time(self.audit_retention)),
             ("password_min_length", number(self.password_min_length)),
             ("get_login", Some(self.get_login.into())),
-            ("cors_origins", Some(toml::Value::Array(origins))),
+            ("cors_origins", list(self.cors_origins.clone())),
+            ("trusted_proxies", list(self.trusted_proxies.iter().map(ToString::to_string).collect())),
+            ("client_address_header", text(&self.client_address_header.name())),
+            ("limits", Some(self.limits.into())),
             ("hash_memory_kib", small(params.memory_kib)),
             ("hash_passes", small(params.passes)),
             ("hash_lanes", small(params.lanes)),

@@ -3,14 +3,12 @@
 //! All faults are found at once, so that an operator mends them in one go.
 
 use super::raw::{Fault, Raw};
-use super::{Config, Hash, Log, MAKE_MASTER_KEY, MasterKeySource};
-use crate::base::time::parse_duration;
+use super::{AddressHeader, Config, Hash, Log, MAKE_MASTER_KEY, MasterKeySource, SigningAlg};
 use claviger_crypto::jws::RsaBits;
 use claviger_crypto::password::{Engine, Params};
 use claviger_crypto::seal::MasterKey;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
-use std::time::Duration;
 
 /// Turns what was written into a configuration.
 ///
@@ -28,17 +26,21 @@ pub fn resolve(raw: &Raw) -> Result<Config, Vec<Fault>> {
     );
     let issuer = r.issuer(dev, listen);
     let data_dir = PathBuf::from(r.raw.get("data_dir").unwrap_or("./claviger-data"));
+    let (session_idle_ttl, session_ttl) = r.sessions();
     let config = Config {
         dev,
         listen,
         audience: r.raw.get("audience").map_or_else(|| issuer.clone(), str::to_owned),
         issuer,
-        access_token_ttl: r.value(
-            "access_token_ttl",
-            || Duration::from_secs(if dev { 3600 } else { 900 }),
-            |text| parse_duration(text).filter(|ttl| (1..=86400).contains(&ttl.as_secs())),
-            "it is not a time between 1s and 24h",
-            "Write it like 90s, 15m or 1h",
+        access_token_ttl: r.access_token_ttl(dev),
+        session_idle_ttl,
+        session_ttl,
+        signing_alg: r.value(
+            "signing_alg",
+            || SigningAlg::Rs256,
+            |text| SigningAlg::ALL.into_iter().find(|alg| alg.name() == text),
+            "there is no such algorithm here",
+            "Choose RS256, ES256 or EdDSA",
         ),
         rsa_bits: r.value(
             "rsa_bits",
@@ -47,6 +49,8 @@ pub fn resolve(raw: &Raw) -> Result<Config, Vec<Fault>> {
             "RSA keys have 2048, 3072 or 4096 bits here",
             "Choose one of these",
         ),
+        key_rotation: r.key_rotation(),
+        audit_retention: r.audit_retention(),
         password_min_length: r.number(
             "password_min_length",
             if dev { 1 } else { 8 },
@@ -55,6 +59,15 @@ pub fn resolve(raw: &Raw) -> Result<Config, Vec<Fault>> {
         ),
         get_login: r.boolean("get_login", true),
         cors_origins: r.origins(),
+        trusted_proxies: r.trusted_proxies(),
+        client_address_header: r.value(
+            "client_address_header",
+            || AddressHeader::XForwardedFor,
+            |text| AddressHeader::ALL.into_iter().find(|header| header.name().eq_ignore_ascii_case(text)),
+            "this header is not read here",
+            "Choose x-forwarded-for, forwarded or x-real-ip",
+        ),
+        limits: r.limits(listen),
         max_connections: r.number("max_connections", 10_000, 1, 1_000_000),
         hash: r.hash(dev),
         master_key: r.master_key(&data_dir),
@@ -79,13 +92,14 @@ pub fn resolve(raw: &Raw) -> Result<Config, Vec<Fault>> {
     if r.faults.is_empty() { Ok(config) } else { Err(r.faults) }
 }
 
-struct Resolver<'a> {
-    raw: &'a Raw,
-    faults: Vec<Fault>,
+/// What is resolved, and the faults found so far. `network.rs` and `times.rs` hold more of it.
+pub(super) struct Resolver<'a> {
+    pub(super) raw: &'a Raw,
+    pub(super) faults: Vec<Fault>,
 }
 
 impl Resolver<'_> {
-    fn value<T>(
+    pub(super) fn value<T>(
         &mut self,
         key: &str,
         default: impl FnOnce() -> T,
@@ -100,7 +114,7 @@ impl Resolver<'_> {
         })
     }
 
-    fn boolean(&mut self, key: &str, default: bool) -> bool {
+    pub(super) fn boolean(&mut self, key: &str, default: bool) -> bool {
         self.value(key, || default, boolean, "it is neither true nor false", "Write true or false")
     }
 
@@ -154,24 +168,6 @@ impl Resolver<'_> {
             ));
         }
         issuer.to_owned()
-    }
-
-    fn origins(&mut self) -> Vec<String> {
-        let text = self.raw.get("cors_origins").unwrap_or_default();
-        let origins: Vec<&str> = text.split(',').map(str::trim).filter(|origin| !origin.is_empty()).collect();
-        for origin in &origins {
-            let exact = url::Url::parse(origin).is_ok_and(|url| {
-                matches!(url.scheme(), "http" | "https") && url.origin().ascii_serialization() == **origin
-            });
-            if !exact {
-                self.faults.push(self.raw.fault(
-                    "cors_origins",
-                    format!("`{origin}` is not an exact web origin"),
-                    "Write it like https://app.example.org, without path or wildcard",
-                ));
-            }
-        }
-        origins.into_iter().map(str::to_owned).collect()
     }
 
     fn hash(&mut self, dev: bool) -> Hash {
@@ -306,12 +302,21 @@ mod tests {
             ("issuer", "https://x?y"),
             ("access_token_ttl", "25h"),
             ("access_token_ttl", "0s"),
+            ("session_idle_ttl", "59s"),
+            ("session_ttl", "401d"),
+            ("signing_alg", "HS256"),
+            ("signing_alg", "none"),
             ("rsa_bits", "1024"),
+            ("key_rotation", "4s"),
+            ("audit_retention", "23h"),
             ("password_min_length", "7"),
             ("password_min_length", "65"),
             ("get_login", "maybe"),
             ("cors_origins", "*"),
             ("cors_origins", "https://app.example.org/"),
+            ("trusted_proxies", "proxy"),
+            ("client_address_header", "via"),
+            ("limits", "maybe"),
             ("hash_memory_kib", "4096"),
             ("hash_passes", "0"),
             ("hash_engine", "quick"),
@@ -341,6 +346,15 @@ mod tests {
             "http://127.0.0.1:80"
         );
         assert!(resolved(&[("listen", "127.0.0.1:0")]).is_err());
+    }
+
+    #[test]
+    fn limits_are_off_only_on_loopback() {
+        let public = [("listen", "0.0.0.0:5000"), ("issuer", "https://auth.example.org")];
+        assert!(resolved(&public).unwrap().limits);
+        assert!(!resolved(&[("limits", "off")]).unwrap().limits);
+        let faults = resolved(&[public[0], public[1], ("limits", "off")]).unwrap_err();
+        assert!(faults.first().unwrap().place == "--limits" && faults.len() == 1, "{faults:?}");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The schema's history: numbered files in `migrations/`, each run once, in one transaction.
 //!
-//! One text serves every engine; the tokens `@uuid`, `@bytes`, `@time`, `@json` and `@options` stand
+//! One text serves every engine; the tokens `@uuid`, `@bytes`, `@time`, `@int`, `@json` and `@options` stand
 //! for what each calls them. An older program refuses a newer schema, and a changed file is noticed.
 
 use super::Error;
@@ -14,19 +14,31 @@ struct Migration {
     sql: &'static str,
 }
 
-const MIGRATIONS: &[Migration] = &[
-    Migration { version: 1, name: "accounts", sql: include_str!("../../migrations/0001_accounts.sql") },
-    Migration {
-        version: 2,
-        name: "signing_keys",
-        sql: include_str!("../../migrations/0002_signing_keys.sql"),
-    },
+macro_rules! migrations {
+    ($($version:literal $name:literal,)*) => {
+        &[$(Migration {
+            version: $version,
+            name: $name,
+            sql: include_str!(concat!("../../migrations/000", $version, "_", $name, ".sql")),
+        }),*]
+    };
+}
+
+const MIGRATIONS: &[Migration] = migrations![
+    1 "accounts",
+    2 "signing_keys",
+    3 "sessions",
+    4 "guesses",
+    5 "audit",
+    6 "key_rotation",
+    7 "api_keys",
 ];
 
 const SQLITE_TOKENS: &[(&str, &str)] = &[
     ("@uuid", "BLOB"),
     ("@bytes", "BLOB"),
     ("@time", "INTEGER"),
+    ("@int", "INTEGER"),
     ("@json", "TEXT"),
     ("@options", "STRICT, WITHOUT ROWID"),
 ];
@@ -45,6 +57,21 @@ const HISTORY: &str = "CREATE TABLE IF NOT EXISTS schema_history (
 /// [`Error::Refused`] if the schema is newer than this program or was made by other files.
 pub(super) fn run(connection: &mut Connection, now: Timestamp) -> Result<(), Error> {
     apply(connection, MIGRATIONS, now)
+}
+
+/// Whether the schema is the one this program would make, for a command that must not change it.
+///
+/// # Errors
+/// [`Error::Refused`] if it is another.
+pub(super) fn expect_current(connection: &Connection) -> Result<(), Error> {
+    let applied = history(connection)?;
+    check(MIGRATIONS, &applied)?;
+    if applied.len() < MIGRATIONS.len() {
+        return Err(Error::Refused(
+            "the database's schema is older than this program. Start the server of this version once".into(),
+        ));
+    }
+    Ok(())
 }
 
 fn apply(connection: &mut Connection, migrations: &[Migration], now: Timestamp) -> Result<(), Error> {

@@ -43,6 +43,14 @@ impl Db {
         Ok(Self { engine: sqlite::Sqlite::open_read_only(data_dir)? })
     }
 
+    /// Opens an existing database for changes beside a running server, as the commands of an operator do.
+    ///
+    /// # Errors
+    /// If there is none, or its schema is not this program's.
+    pub fn open_beside(data_dir: &Path) -> Result<Self, Error> {
+        Ok(Self { engine: sqlite::Sqlite::open_beside(data_dir)? })
+    }
+
     /// Runs `work` in a transaction that commits if it returns `Ok`. Answers when the commit is durable.
     ///
     /// # Errors

@@ -9,6 +9,7 @@ use super::{Error, Tx, folder, migrate};
 use crate::base::time::Timestamp;
 use rusqlite::{Connection, OpenFlags};
 use std::fmt;
+use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
@@ -61,7 +62,6 @@ impl fmt::Debug for Sqlite {
 }
 
 impl Sqlite {
-    #[allow(clippy::disallowed_methods)] // The writer thread is one of the few that this program starts.
     pub(super) fn open(data_dir: &Path, now: Timestamp) -> Result<Self, Error> {
         folder::prepare(data_dir)?;
         let lock = folder::lock(data_dir)?;
@@ -71,6 +71,20 @@ impl Sqlite {
         connection.pragma_update(None, "journal_mode", "wal")?;
         connection.pragma_update(None, "synchronous", "full")?;
         migrate::run(&mut connection, now)?;
+        Self::with_writer(path, connection, Some(lock))
+    }
+
+    /// SQLite's own locks keep the two writers apart; the folder stays the server's.
+    pub(super) fn open_beside(data_dir: &Path) -> Result<Self, Error> {
+        let path = data_dir.join(FILE);
+        let connection = connect(&path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+        connection.pragma_update(None, "synchronous", "full")?;
+        migrate::expect_current(&connection)?;
+        Self::with_writer(path, connection, None)
+    }
+
+    #[allow(clippy::disallowed_methods)] // The writer thread is one of the few that this program starts.
+    fn with_writer(path: PathBuf, connection: Connection, lock: Option<File>) -> Result<Self, Error> {
         let (sender, queue) = sync_channel(QUEUE);
         let thread = std::thread::Builder::new()
             .name("db-writer".into())

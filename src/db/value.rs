@@ -16,6 +16,8 @@ pub enum Value<'a> {
     Uuid(Uuid),
     /// A moment: `@time` in migrations.
     Time(Timestamp),
+    /// A whole number: `@int` in migrations.
+    Int(i64),
     /// NULL.
     Null,
 }
@@ -50,6 +52,12 @@ impl From<Timestamp> for Value<'_> {
     }
 }
 
+impl From<i64> for Value<'_> {
+    fn from(number: i64) -> Self {
+        Self::Int(number)
+    }
+}
+
 impl ToSql for Value<'_> {
     fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
         Ok(match self {
@@ -57,6 +65,7 @@ impl ToSql for Value<'_> {
             Self::Bytes(bytes) => ToSqlOutput::from(*bytes),
             Self::Uuid(id) => ToSqlOutput::Borrowed(ValueRef::Blob(id.as_bytes())),
             Self::Time(time) => ToSqlOutput::from(time.as_micros()),
+            Self::Int(number) => ToSqlOutput::from(*number),
             Self::Null => ToSqlOutput::Borrowed(ValueRef::Null),
         })
     }
@@ -89,6 +98,22 @@ impl Column for Uuid {
 impl Column for Timestamp {
     fn from_sqlite(value: ValueRef<'_>) -> Option<Self> {
         value.as_i64().ok().map(Timestamp::from_micros)
+    }
+}
+
+impl Column for i64 {
+    fn from_sqlite(value: ValueRef<'_>) -> Option<Self> {
+        value.as_i64().ok()
+    }
+}
+
+/// NULL is `None`.
+impl<T: Column> Column for Option<T> {
+    fn from_sqlite(value: ValueRef<'_>) -> Option<Self> {
+        match value {
+            ValueRef::Null => Some(None),
+            value => T::from_sqlite(value).map(Some),
+        }
     }
 }
 

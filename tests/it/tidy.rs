@@ -12,6 +12,7 @@ const ORDER: &[&[&str]] = &[
     &["db"],
     &["http"],
     &["pages"],
+    &["audit"],
     &["keys", "password_pool"],
     &["app"],
     &["accounts"],
@@ -40,6 +41,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("jiff::", &["base/time.rs"]),
     ("tracing_subscriber::", &["cli/logging.rs"]),
     ("toml::", &["config/"]),
+    ("ipnet::", &["config/", "http/address.rs"]),
 ];
 
 struct Source {

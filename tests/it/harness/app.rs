@@ -107,6 +107,8 @@ fn config(folder: &Path, issuer: &str, settings: &[(&'static str, String)]) -> C
         ("listen", "127.0.0.1:0".to_owned()),
         ("issuer", issuer.to_owned()),
         ("data_dir", folder.display().to_string()),
+        // Tests ask more often than people do; those of the limits turn them on.
+        ("limits", "false".to_owned()),
     ];
     for (key, value) in own.iter().chain(settings) {
         raw.set(find(key).expect(key), value, Source::Flag);

@@ -1,0 +1,39 @@
+-- A disabled account is refused on every path.
+ALTER TABLE accounts ADD COLUMN disabled_at @time;
+
+-- One row a login. It holds all that its refresh tokens need: the generation and the digest of the one that
+-- is good now; older ones are known by their tag.
+CREATE TABLE sessions (
+    id @uuid NOT NULL PRIMARY KEY,
+    -- No reference: a deleted account's sessions stay until the last of their access tokens has ended.
+    account_id @uuid NOT NULL,
+    client_id TEXT NOT NULL,
+    scope TEXT NOT NULL,
+    created_at @time NOT NULL,
+    last_used_at @time NOT NULL,
+    absolute_expires_at @time NOT NULL,
+    -- The earliest of: the absolute limit, the idle limit, the end.
+    expires_at @time NOT NULL,
+    -- When the last access token of this session ends.
+    access_expires_at @time NOT NULL,
+    ended_at @time,
+    generation @int NOT NULL,
+    refresh_digest @bytes NOT NULL,
+    -- When the latest generations were spent, the last first; 8 bytes each.
+    spent_at @bytes NOT NULL,
+    status_index @int NOT NULL,
+    address TEXT,
+    user_agent TEXT
+) @options;
+
+CREATE INDEX sessions_by_account ON sessions (account_id, id);
+CREATE INDEX sessions_by_expiry ON sessions (expires_at);
+CREATE INDEX sessions_by_end ON sessions (ended_at) WHERE ended_at IS NOT NULL;
+
+-- Numbers that are given out in blocks.
+CREATE TABLE counters (
+    name TEXT NOT NULL PRIMARY KEY,
+    next @int NOT NULL
+) @options;
+
+INSERT INTO counters (name, next) VALUES ('status_index', 0);

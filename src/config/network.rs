@@ -1,0 +1,116 @@
+//! The settings that say whom the server answers and whom it believes: web origins, the proxies in
+//! front of it, and whether clients are limited.
+
+use super::raw::Fault;
+use super::resolve::Resolver;
+use ipnet::{IpNet, Ipv4Net};
+use std::net::{IpAddr, SocketAddr};
+
+impl Resolver<'_> {
+    pub(super) fn origins(&mut self) -> Vec<String> {
+        let origins: Vec<&str> = items(self.raw.get("cors_origins")).collect();
+        for origin in &origins {
+            let exact = url::Url::parse(origin).is_ok_and(|url| {
+                matches!(url.scheme(), "http" | "https") && url.origin().ascii_serialization() == **origin
+            });
+            if !exact {
+                self.faults.push(self.raw.fault(
+                    "cors_origins",
+                    format!("`{origin}` is not an exact web origin"),
+                    "Write it like https://app.example.org, without path or wildcard",
+                ));
+            }
+        }
+        origins.into_iter().map(str::to_owned).collect()
+    }
+
+    pub(super) fn trusted_proxies(&mut self) -> Vec<IpNet> {
+        let fault = |text: &str, (what, mend): (&str, &str)| -> Fault {
+            self.raw.fault("trusted_proxies", format!("`{text}` {what}"), mend)
+        };
+        let mut networks = Vec::new();
+        for text in items(self.raw.get("trusted_proxies")) {
+            match network(text) {
+                Ok(network) => networks.push(network),
+                Err(why) => self.faults.push(fault(text, why)),
+            }
+        }
+        networks
+    }
+
+    /// Without limits anyone who reaches the server can fill it with accounts and guesses.
+    pub(super) fn limits(&mut self, listen: SocketAddr) -> bool {
+        let limits = self.boolean("limits", true);
+        if !limits && !listen.ip().is_loopback() {
+            self.faults.push(self.raw.fault(
+                "limits",
+                "a server that others reach needs its limits, or one of them can keep it busy for all the rest",
+                "Leave it at true, or listen on a loopback address",
+            ));
+        }
+        limits
+    }
+}
+
+fn items(text: Option<&str>) -> impl Iterator<Item = &str> {
+    text.unwrap_or_default().split(',').map(str::trim).filter(|item| !item.is_empty())
+}
+
+/// What is wrong with a network, and what to write instead.
+type Wrong = (&'static str, &'static str);
+
+const FORM: Wrong =
+    ("is neither an address nor a CIDR block", "Write it like 10.0.0.7, 10.0.0.0/8 or fd00::/8");
+const HOST_BITS: Wrong = ("names an address inside its block", "Set the bits behind the prefix to zero");
+const EVERYONE: Wrong = ("would believe everyone", "Name the addresses of your proxies");
+
+/// An address, or a block with nothing behind its prefix. An IPv4 address in IPv6's form is taken as IPv4,
+/// as those of connections are.
+fn network(text: &str) -> Result<IpNet, Wrong> {
+    if let Ok(address) = text.parse::<IpAddr>() {
+        return Ok(address.to_canonical().into());
+    }
+    let network = text.parse::<IpNet>().map_err(|_| FORM)?;
+    if network.trunc() != network {
+        return Err(HOST_BITS);
+    }
+    let network = match (network.addr().to_canonical(), network.prefix_len().checked_sub(96)) {
+        (IpAddr::V4(address), Some(length)) if network.addr().is_ipv6() => {
+            Ipv4Net::new(address, length).map_err(|_| FORM)?.into()
+        }
+        _ => network,
+    };
+    if network.prefix_len() == 0 { Err(EVERYONE) } else { Ok(network) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_proxy_is_an_address_or_a_block() {
+        let shown = |text| network(text).map(|network| network.to_string());
+        for (text, expected) in [
+            ("10.0.0.7", "10.0.0.7/32"),
+            ("10.0.0.0/8", "10.0.0.0/8"),
+            ("::1", "::1/128"),
+            ("fd00::/8", "fd00::/8"),
+            ("::ffff:10.0.0.7", "10.0.0.7/32"),
+            ("::ffff:10.0.0.0/104", "10.0.0.0/8"),
+        ] {
+            assert_eq!(shown(text), Ok(expected.to_owned()), "{text}");
+        }
+        for (text, why) in [
+            ("proxy.example.org", FORM),
+            ("10.0.0.0/33", FORM),
+            ("10.0.0.256", FORM),
+            ("10.0.0.0-10.0.0.9", FORM),
+            ("10.0.0.1/8", HOST_BITS),
+            ("0.0.0.0/0", EVERYONE),
+            ("::/0", EVERYONE),
+            ("::ffff:0.0.0.0/96", EVERYONE),
+        ] {
+            assert_eq!(shown(text), Err(why), "{text}");
+        }
+    }
+}
