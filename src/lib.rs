@@ -4,6 +4,8 @@
 //! may import which is written in `tests/it/tidy.rs`.
 
 pub mod accounts;
+pub mod admin;
+pub mod api_keys;
 pub mod app;
 pub mod audit;
 pub mod base;
@@ -11,10 +13,15 @@ pub mod cli;
 pub mod config;
 pub mod credentials;
 pub mod db;
+pub mod guesses;
 pub mod http;
+pub mod jobs;
 pub mod keys;
 pub mod login;
+pub mod oauth;
 pub mod pages;
 pub mod password_pool;
 pub mod routes;
 pub mod server;
+pub mod sessions;
+pub mod status;

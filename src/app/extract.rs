@@ -1,14 +1,26 @@
 //! How handlers get their [`Cx`] and who the caller is.
 
 use super::{App, Cx};
-use crate::base::id::AccountId;
+use crate::audit::{Actor, Origin};
+use crate::base::id::{AccountId, SessionId};
+use crate::base::text;
+use crate::base::time::Timestamp;
 use crate::http::bearer;
 use crate::http::edge::Arrival;
-use crate::http::problem::{INVALID_TOKEN, Problem};
+use crate::http::problem::{INSUFFICIENT_SCOPE, INVALID_TOKEN, Problem};
+use crate::keys::KeySet;
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
+use axum::http::{HeaderMap, header};
 use claviger_crypto::jwt::{AccessToken, Expected};
+use std::fmt::Display;
 use std::sync::Arc;
+
+/// The scope that changing the account needs.
+pub const ACCOUNT_SCOPE: &str = "account";
+
+/// The longest user agent that is remembered, in characters.
+const MAX_USER_AGENT: usize = 256;
 
 impl FromRequestParts<Arc<App>> for Cx {
     type Rejection = Problem;
@@ -16,35 +28,91 @@ impl FromRequestParts<Arc<App>> for Cx {
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Problem> {
         let arrival = parts.extensions.get::<Arrival>();
         let arrival = arrival.ok_or_else(|| Problem::internal("the route is not inside the edge layer"))?;
-        Ok(Self { app: app.clone(), now: arrival.now, address: arrival.address, request_id: arrival.id })
+        let origin =
+            Origin { actor: Actor::Anonymous, address: Some(arrival.address), request_id: arrival.id };
+        Ok(Self { app: app.clone(), now: arrival.now, origin, user_agent: user_agent(&parts.headers) })
     }
 }
 
-/// A caller whose access token verifies. The one gate of every route that needs a token.
+/// What the client calls itself, without control characters, cut to a length.
+fn user_agent(headers: &HeaderMap) -> Option<String> {
+    let text = headers.get(header::USER_AGENT)?.to_str().ok()?;
+    Some(text::shown(text, MAX_USER_AGENT)).filter(|kept| !kept.is_empty())
+}
+
+impl Cx {
+    /// The request as the caller's own.
+    #[must_use]
+    pub fn by(mut self, caller: &Authenticated) -> Self {
+        self.origin.actor = Actor::Account(caller.account);
+        self
+    }
+}
+
+/// A caller whose access token is good. The one gate of every route that needs a token.
 #[derive(Clone, Copy, Debug)]
 pub struct Authenticated {
     /// The account that the token was issued to.
     pub account: AccountId,
+    /// The session that it was issued in.
+    pub session: SessionId,
+    may_change: bool,
 }
+
+/// A caller whose access token also allows to change the account.
+#[derive(Clone, Copy, Debug)]
+pub struct Owner(pub Authenticated);
 
 impl FromRequestParts<Arc<App>> for Authenticated {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Problem> {
-        let cx = Cx::from_request_parts(parts, app).await?;
+        let arrival = parts.extensions.get::<Arrival>();
+        let now = arrival.ok_or_else(|| Problem::internal("the route is not inside the edge layer"))?.now;
         let token = bearer::token(&parts.headers)?;
         let keys = app.key_set().await?;
-        let expected =
-            Expected { issuer: &app.config.issuer, audience: &app.config.audience, now: cx.now.as_seconds() };
-        let claims =
-            AccessToken::verify(token, expected, |kid| keys.find(kid)).map_err(|why| refused(&why))?;
-        let account = AccountId::parse(&claims.sub).ok_or_else(|| refused(&"its subject is no account"))?;
-        Ok(Self { account })
+        authenticate(app, &keys, token, now).map(|(_, caller)| caller)
     }
 }
 
+impl FromRequestParts<Arc<App>> for Owner {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Problem> {
+        let caller = Authenticated::from_request_parts(parts, app).await?;
+        if !caller.may_change {
+            return Err(INSUFFICIENT_SCOPE
+                .because("The token may only read. Refresh without a scope for one that may change things.")
+                .challenge(bearer::CHALLENGE_SCOPE));
+        }
+        Ok(Self(caller))
+    }
+}
+
+/// The claims of an access token that is good now, and whose it is. Touches no database.
+///
+/// # Errors
+/// 401, saying why.
+pub fn authenticate(
+    app: &App,
+    keys: &KeySet,
+    token: &str,
+    now: Timestamp,
+) -> Result<(AccessToken, Authenticated), Problem> {
+    let expected =
+        Expected { issuer: &app.config.issuer, audience: &app.config.audience, now: now.as_seconds() };
+    let claims = AccessToken::verify(token, expected, |kid| keys.find(kid)).map_err(|why| refused(&why))?;
+    let account = AccountId::parse(&claims.sub).ok_or_else(|| refused(&"its subject is no account"))?;
+    let session = SessionId::parse(&claims.sid).ok_or_else(|| refused(&"its session is none"))?;
+    if app.statuses.has_ended(session) {
+        return Err(refused(&"its session has ended"));
+    }
+    let may_change = claims.scope.split(' ').any(|scope| scope == ACCOUNT_SCOPE);
+    Ok((claims, Authenticated { account, session, may_change }))
+}
+
 /// The answer to a token that is no good.
-pub fn refused(why: &dyn std::fmt::Display) -> Problem {
+pub fn refused(why: &dyn Display) -> Problem {
     INVALID_TOKEN
         .because(format!("The token is refused: {why}. Log in again."))
         .challenge(bearer::CHALLENGE_INVALID)

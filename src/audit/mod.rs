@@ -196,6 +196,16 @@ impl Event {
         Self { detail: Some(detail.into()), ..self }
     }
 
+    /// The same without anything that leads to a person: what stays of the deletion of an account. An
+    /// operator who did it is still named.
+    #[must_use]
+    pub fn unlinked(mut self) -> Self {
+        if matches!(self.origin.actor, Actor::Account(_)) {
+            self.origin = Origin { actor: Actor::Anonymous, address: None, ..self.origin };
+        }
+        Self { account: None, session: None, ..self }
+    }
+
     /// The personal part.
     pub(crate) fn personal(&self) -> Personal {
         Personal {

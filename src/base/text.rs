@@ -18,9 +18,20 @@ pub fn has_control(text: &str) -> bool {
     text.chars().any(char::is_control)
 }
 
+/// What is kept of a text from outside for people to read: no control characters, at most `most` characters.
+pub fn shown(text: &str, most: usize) -> String {
+    text.trim().chars().filter(|c| !c.is_control()).take(most).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_shown_is_clean_and_short() {
+        assert_eq!(shown(" curl/8\u{7}\n ", 256), "curl/8");
+        assert_eq!(shown(&"é".repeat(300), 256).chars().count(), 256);
+    }
 
     #[test]
     fn folds_case_and_form() {

@@ -9,7 +9,7 @@ impl From<Error> for Problem {
             Error::TooMany(wait) => TOO_MANY_GUESSES
                 .because("Too many wrong passwords. Wait for the seconds in the Retry-After header.")
                 .retry_after(wait.as_secs().saturating_add(u64::from(wait.subsec_nanos() > 0))),
-            Error::Busy => Self::busy(&error),
+            Error::Pool(_) => Self::busy(&error),
             Error::Db(error) => error.into(),
         }
     }

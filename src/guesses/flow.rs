@@ -28,7 +28,7 @@ pub struct Admitted<'a> {
 /// Admits a guess at the account `found`, or else at `identifier`.
 ///
 /// # Errors
-/// [`Error::TooMany`], [`Error::Busy`].
+/// [`Error::TooMany`], or that there is no capacity now.
 pub async fn admit<'a>(
     cx: &'a Cx,
     found: Option<AccountId>,
@@ -38,10 +38,10 @@ pub async fn admit<'a>(
         return Ok(Admitted { subjects: Vec::new(), claimed: Vec::new(), account: found, _turn: None });
     }
     let subjects = counted_for(cx, found, identifier).await?;
-    let first = subjects.first().ok_or(Error::Busy)?;
+    let first = subjects.first().map(|subject| subject.digest).unwrap_or_default();
     // Those who have to wait in any case take nobody's turn.
     expect_no_wait(cx, &subjects).await?;
-    let turn = cx.app.gate.enter(first).await?;
+    let turn = cx.app.passwords.turn(&first).await?;
     let counts = expect_no_wait(cx, &subjects).await?;
     let claimed = claim(cx, &subjects, counts).await?;
     Ok(Admitted { subjects, claimed, account: found, _turn: Some(turn) })

@@ -7,13 +7,11 @@
 
 mod api;
 pub mod flow;
-mod gate;
 pub(crate) mod store;
-
-pub use gate::Gate;
 
 use crate::base::id::AccountId;
 use crate::base::time::Timestamp;
+use crate::password_pool;
 use std::time::Duration;
 
 /// A count that rests for this long is forgotten.
@@ -104,9 +102,9 @@ pub enum Error {
     /// Too many were wrong; how long to wait.
     #[error("too many wrong passwords: the next one in {} s", .0.as_secs())]
     TooMany(Duration),
-    /// Too many guesses at this account are being checked.
-    #[error("too many passwords of one account are being checked")]
-    Busy,
+    /// Too many at this account are being checked.
+    #[error(transparent)]
+    Pool(#[from] password_pool::Error),
     /// The database failed.
     #[error(transparent)]
     Db(#[from] crate::db::Error),

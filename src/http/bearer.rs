@@ -10,6 +10,9 @@ pub const CHALLENGE: &str = r#"Bearer realm="claviger""#;
 /// The challenge where the token is refused (RFC 6750 §3.1).
 pub const CHALLENGE_INVALID: &str = r#"Bearer realm="claviger", error="invalid_token""#;
 
+/// The challenge where the token's scope is too small (RFC 6750 §3.1).
+pub const CHALLENGE_SCOPE: &str = r#"Bearer realm="claviger", error="insufficient_scope", scope="account""#;
+
 /// The one token of a request.
 ///
 /// # Errors

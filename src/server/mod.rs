@@ -13,7 +13,7 @@ use crate::keys::{self, Keyring, KeyringWriter};
 use crate::password_pool::PasswordPool;
 use crate::routes;
 use accept::Phase;
-use claviger_crypto::jws::{RsaBits, SigningKey};
+use claviger_crypto::jws::{KeyKind, RsaBits, SigningKey};
 use claviger_crypto::seal::MasterKey;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -137,7 +137,7 @@ async fn open_keyring(config: &Config, db: &Db, clock: &Clock) -> Result<Keyring
 #[allow(clippy::disallowed_methods)]
 fn make_first_key(writer: KeyringWriter, bits: RsaBits, db: Db, master: MasterKey, clock: Clock) {
     tokio::spawn(async move {
-        let made = tokio::task::spawn_blocking(move || SigningKey::generate(bits)).await;
+        let made = tokio::task::spawn_blocking(move || SigningKey::generate(KeyKind::Rsa(bits))).await;
         let key = match made {
             Ok(Ok(key)) => key,
             Ok(Err(error)) => return tracing::error!(%error, "the first signing key could not be made"),

@@ -23,9 +23,6 @@ use std::time::Duration;
 /// `client_id` of tokens that an account gets for itself, without an OAuth client between.
 pub const DIRECT_CLIENT: &str = "claviger";
 
-/// The longest user agent that is remembered, in characters.
-const MAX_USER_AGENT: usize = 256;
-
 /// How long a session lives.
 #[derive(Clone, Copy, Debug)]
 pub struct Lifetime {
@@ -122,12 +119,6 @@ pub enum Error {
     Db(#[from] crate::db::Error),
 }
 
-/// A user agent as it is kept: without control characters, cut to a length.
-pub(crate) fn user_agent(text: &str) -> Option<String> {
-    let kept: String = text.chars().filter(|c| !c.is_control()).take(MAX_USER_AGENT).collect();
-    Some(kept.trim().to_owned()).filter(|kept| !kept.is_empty())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -139,12 +130,5 @@ mod tests {
             Lifetime { idle: Duration::from_secs(30 * 86_400), absolute: Duration::from_secs(90 * 86_400) };
         assert_eq!(lifetime.expiry(day(10), day(90)), day(40));
         assert_eq!(lifetime.expiry(day(70), day(90)), day(90));
-    }
-
-    #[test]
-    fn user_agents_are_cut_and_cleaned() {
-        assert_eq!(user_agent(" curl/8\u{7}\n "), Some("curl/8".into()));
-        assert_eq!(user_agent(" \n"), None);
-        assert_eq!(user_agent(&"é".repeat(300)).map(|text| text.chars().count()), Some(256));
     }
 }

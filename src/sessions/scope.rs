@@ -6,7 +6,7 @@ use std::fmt;
 pub const PROFILE: &str = "profile";
 
 /// Changing the account and its sessions.
-pub const ACCOUNT: &str = "account";
+pub const ACCOUNT: &str = crate::app::extract::ACCOUNT_SCOPE;
 
 /// All that an account can be granted, in the order in which it is written.
 const KNOWN: [&str; 2] = [ACCOUNT, PROFILE];
@@ -41,11 +41,6 @@ impl fmt::Display for Scope {
     }
 }
 
-/// Whether a token's `scope` holds `wanted`.
-pub fn holds(scope: &str, wanted: &str) -> bool {
-    scope.split(' ').any(|word| word == wanted)
-}
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
@@ -61,6 +56,5 @@ mod tests {
         for bad in ["", " ", "admin", "profile admin", "Profile", "profile\taccount"] {
             assert_eq!(Scope::parse(bad), None, "{bad:?}");
         }
-        assert!(holds("account profile", "profile") && !holds("account profile", "pro"));
     }
 }

@@ -4,7 +4,7 @@
 use crate::harness::{ByToken, Caller as _, TestApp, assert_problem, exchange, quick, statuses};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use claviger_crypto::jws::{RsaBits, SigningKey};
+use claviger_crypto::jws::{KeyKind, RsaBits, SigningKey};
 use claviger_crypto::{base64url, from_base64url, sha256};
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -274,7 +274,7 @@ async fn checklist_27_to_29_and_32_headers_that_lead_elsewhere() {
     assert_refused(&app, headers.map(|header| real.with_header(header))).await;
 
     // A sound token of a key of one's own.
-    let own = SigningKey::generate(RsaBits::Rsa2048).unwrap();
+    let own = SigningKey::generate(KeyKind::Rsa(RsaBits::Rsa2048)).unwrap();
     let sound = own.sign("at+jwt", &real.payload).unwrap();
     let (_, foreign) = sound.rsplit_once('.').unwrap();
     let jwk = json!({"jwk": serde_json::to_value(own.public()).unwrap(), "kid": own.public().kid});

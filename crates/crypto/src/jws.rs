@@ -4,13 +4,9 @@
 //! (RFC 8725 §3.1). Header members other than `alg`, `kid` and `typ` are refused, so `crit`, `jku`,
 //! `x5u`, `jwk` and `x5c` have no effect but refusal.
 
-use crate::jwk::{Algorithm, PublicJwk};
-use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der};
-use aws_lc_rs::rsa::{KeyPair, KeySize, PublicKeyComponents};
-use aws_lc_rs::signature::{KeyPair as _, ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_SHA256};
-use serde::de::DeserializeOwned;
+pub use crate::key::{KeyError, KeyKind, RsaBits, SigningKey, VerifyingKey};
+
 use serde::{Deserialize, Serialize};
-use zeroize::Zeroizing;
 
 /// Longer tokens are refused before anything in them is decoded. Bytes.
 pub const MAX_TOKEN_LENGTH: usize = 8 * 1024;
@@ -38,90 +34,7 @@ pub enum Error {
     BadSignature,
 }
 
-/// A key could not be made, read or used.
-#[derive(Debug, thiserror::Error)]
-#[error("the RSA key cannot be used: {0}")]
-pub struct KeyError(&'static str);
-
-/// How many bits an RSA modulus has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RsaBits {
-    /// 2048: for reach and speed.
-    Rsa2048,
-    /// 3072: 128-bit security (NIST SP 800-57).
-    Rsa3072,
-    /// 4096.
-    Rsa4096,
-}
-
-impl RsaBits {
-    /// The number of bits.
-    pub fn count(self) -> u32 {
-        match self {
-            Self::Rsa2048 => 2048,
-            Self::Rsa3072 => 3072,
-            Self::Rsa4096 => 4096,
-        }
-    }
-}
-
-/// A private key, parsed once and kept: parsing it for each signature would more than halve the rate.
-pub struct SigningKey {
-    pair: KeyPair,
-    public: PublicJwk,
-}
-
-impl std::fmt::Debug for SigningKey {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "SigningKey({})", self.public.kid)
-    }
-}
-
 impl SigningKey {
-    /// Makes a new RSA key for RS256. Takes tens to hundreds of milliseconds.
-    ///
-    /// # Errors
-    /// Only if the operating system gives no randomness.
-    pub fn generate(bits: RsaBits) -> Result<Self, KeyError> {
-        let size = match bits {
-            RsaBits::Rsa2048 => KeySize::Rsa2048,
-            RsaBits::Rsa3072 => KeySize::Rsa3072,
-            RsaBits::Rsa4096 => KeySize::Rsa4096,
-        };
-        Ok(Self::new(KeyPair::generate(size).map_err(|_| KeyError("it could not be generated"))?))
-    }
-
-    /// Reads a PKCS #8 private key (RFC 5208), as [`SigningKey::to_pkcs8`] writes it.
-    ///
-    /// # Errors
-    /// If the bytes are no RSA key of 2048 to 8192 bits.
-    pub fn from_pkcs8(der: &[u8]) -> Result<Self, KeyError> {
-        Ok(Self::new(KeyPair::from_pkcs8(der).map_err(|_| KeyError("it is not a PKCS #8 RSA key"))?))
-    }
-
-    /// The private key as PKCS #8 (RFC 5208), to be sealed before it is stored.
-    ///
-    /// # Errors
-    /// If the key cannot be encoded.
-    pub fn to_pkcs8(&self) -> Result<Zeroizing<Vec<u8>>, KeyError> {
-        let der: Pkcs8V1Der<'_> = self.pair.as_der().map_err(|_| KeyError("it cannot be encoded"))?;
-        Ok(Zeroizing::new(der.as_ref().to_vec()))
-    }
-
-    fn new(pair: KeyPair) -> Self {
-        let key = pair.public_key();
-        let public = PublicJwk::rsa(
-            key.modulus().big_endian_without_leading_zero(),
-            key.exponent().big_endian_without_leading_zero(),
-        );
-        Self { pair, public }
-    }
-
-    /// The public half.
-    pub fn public(&self) -> &PublicJwk {
-        &self.public
-    }
-
     /// Signs `claims` as a token whose header says `typ`.
     ///
     /// # Errors
@@ -135,47 +48,6 @@ impl SigningKey {
         token.push('.');
         token.push_str(&crate::base64url(&signature));
         Ok(token)
-    }
-
-    fn signature(&self, message: &[u8]) -> Result<Vec<u8>, KeyError> {
-        let mut signature = vec![0; self.pair.public_modulus_len()];
-        let random = aws_lc_rs::rand::SystemRandom::new();
-        self.pair
-            .sign(&RSA_PKCS1_SHA256, &random, message, &mut signature)
-            .map_err(|_| KeyError("it does not sign"))?;
-        Ok(signature)
-    }
-}
-
-/// A public key, parsed once and kept.
-#[derive(Debug)]
-pub struct VerifyingKey {
-    algorithm: Algorithm,
-    key: ParsedPublicKey,
-}
-
-impl VerifyingKey {
-    /// Reads a published key.
-    ///
-    /// # Errors
-    /// If its members are not those of an RSA key of 2048 to 8192 bits.
-    pub fn from_jwk(jwk: &PublicJwk) -> Result<Self, KeyError> {
-        let n = crate::from_base64url(&jwk.n).ok_or(KeyError("n is not base64url"))?;
-        let e = crate::from_base64url(&jwk.e).ok_or(KeyError("e is not base64url"))?;
-        // The library would notice only when it verifies.
-        let bits = n.iter().position(|byte| *byte != 0).map_or(0, |zeros| (n.len() - zeros) * 8);
-        let odd = |number: &[u8]| number.last().is_some_and(|byte| byte % 2 == 1);
-        if !(2048..=8192).contains(&bits) || !odd(&n) || !odd(&e) || e == [1] || e.len() > 4 {
-            return Err(KeyError("n and e are no RSA key of 2048 to 8192 bits"));
-        }
-        let key = PublicKeyComponents { n, e }
-            .to_parsed_public_key(&RSA_PKCS1_2048_8192_SHA256)
-            .map_err(|_| KeyError("n and e are no RSA key of 2048 to 8192 bits"))?;
-        Ok(Self { algorithm: jwk.alg, key })
-    }
-
-    fn verifies(&self, message: &[u8], signature: &[u8]) -> bool {
-        self.key.verify_sig(message, signature).is_ok()
     }
 }
 
@@ -215,8 +87,8 @@ impl<'a> Unverified<'a> {
         let Some((signing_input, signature)) = token.rsplit_once('.') else { return Err(three) };
         let Some((header, payload)) = signing_input.split_once('.') else { return Err(three) };
         let header = crate::from_base64url(header).ok_or(Error::Malformed("its header is not base64url"))?;
-        let header =
-            json_object(&header).ok_or(Error::Malformed("its header is not the one this server writes"))?;
+        let header = crate::json::from_object(&header)
+            .ok_or(Error::Malformed("its header is not the one this server writes"))?;
         let payload =
             crate::from_base64url(payload).ok_or(Error::Malformed("its payload is not base64url"))?;
         let signature =
@@ -246,18 +118,6 @@ impl<'a> Unverified<'a> {
             return Err(Error::BadSignature);
         }
         Ok(self.payload)
-    }
-}
-
-/// Reads a JSON object in UTF-8 (RFC 7519 §7.2); an array in the order of the members is none.
-pub(crate) fn json_object<T: DeserializeOwned>(bytes: &[u8]) -> Option<T> {
-    let text = str::from_utf8(bytes).ok().filter(|text| text.starts_with('{'))?;
-    serde_json::from_str(text).ok()
-}
-
-impl AsRef<VerifyingKey> for VerifyingKey {
-    fn as_ref(&self) -> &VerifyingKey {
-        self
     }
 }
 

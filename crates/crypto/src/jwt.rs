@@ -2,9 +2,10 @@
 //!
 //! Signing and verifying know nothing of the wall clock: the caller passes the time.
 
+use crate::json;
 use crate::jws::{self, KeyError, SigningKey, Unverified, VerifyingKey};
-use crate::status::{self, StatusClaim};
-use serde::{Deserialize, Deserializer, Serialize};
+use crate::status::StatusClaim;
+use serde::{Deserialize, Serialize};
 
 /// `typ` of an access token (RFC 9068 §2.1).
 pub const ACCESS_TOKEN: &str = "at+jwt";
@@ -26,7 +27,7 @@ pub struct AccessToken {
     /// When it was issued.
     pub iat: i64,
     /// Before this second it is refused. Not written by us.
-    #[serde(default, deserialize_with = "number", skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "json::present", skip_serializing_if = "Option::is_none")]
     pub nbf: Option<i64>,
     /// This token's own id.
     pub jti: String,
@@ -37,15 +38,10 @@ pub struct AccessToken {
     /// What it allows, separated by spaces (RFC 9068 §2.2.3).
     pub scope: String,
     /// Where it says whether the token has been revoked.
-    #[serde(deserialize_with = "status::object")]
+    #[serde(deserialize_with = "json::object")]
     pub status: StatusClaim,
     /// The same as `sub`, for callers of the starting API.
     pub public_id: String,
-}
-
-/// A claim that may be missing, but not be anything else than a number.
-fn number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<i64>, D::Error> {
-    i64::deserialize(deserializer).map(Some)
 }
 
 /// What a token's claims are held against.
@@ -101,7 +97,7 @@ impl AccessToken {
         find: impl FnOnce(&str) -> Option<K>,
     ) -> Result<Self, Error> {
         let payload = Unverified::parse(token)?.verify(ACCESS_TOKEN, find)?;
-        let claims: Self = jws::json_object(&payload).ok_or(Error::Claims)?;
+        let claims: Self = json::from_object(&payload).ok_or(Error::Claims)?;
         claims.check(expected)?;
         Ok(claims)
     }

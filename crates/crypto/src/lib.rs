@@ -3,9 +3,12 @@
 //! Synchronous; no I/O, no clock, no HTTP, no SQL. Callers pass the time and the salts in.
 //! Primitives come from `aws-lc-rs` and two Argon2 crates; nothing is invented here.
 
+mod import;
+mod json;
 pub mod jwk;
 pub mod jws;
 pub mod jwt;
+mod key;
 pub mod mac;
 pub mod password;
 pub mod seal;

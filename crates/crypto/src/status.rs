@@ -2,10 +2,7 @@
 //! and the signed list it points into. Packing and compressing the list is the caller's.
 
 use crate::jws::{KeyError, SigningKey};
-use serde::de::value::MapAccessDeserializer;
-use serde::de::{MapAccess, Visitor};
-use serde::{Deserialize, Deserializer, Serialize};
-use std::marker::PhantomData;
+use serde::{Deserialize, Serialize};
 
 /// `typ` of a status list token (draft-ietf-oauth-status-list §5.1).
 pub const STATUS_LIST_TOKEN: &str = "statuslist+jwt";
@@ -14,7 +11,7 @@ pub const STATUS_LIST_TOKEN: &str = "statuslist+jwt";
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StatusClaim {
     /// The place.
-    #[serde(deserialize_with = "object")]
+    #[serde(deserialize_with = "crate::json::object")]
     pub status_list: StatusReference,
 }
 
@@ -72,30 +69,11 @@ impl StatusListToken {
     }
 }
 
-/// Reads a claim that is a JSON object; an array in the order of the members is none.
-pub(crate) fn object<'de, D, T>(deserializer: D) -> Result<T, D::Error>
-where
-    D: Deserializer<'de>,
-    T: Deserialize<'de>,
-{
-    struct Object<T>(PhantomData<T>);
-    impl<'de, T: Deserialize<'de>> Visitor<'de> for Object<T> {
-        type Value = T;
-        fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-            f.write_str("an object")
-        }
-        fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<T, A::Error> {
-            T::deserialize(MapAccessDeserializer::new(map))
-        }
-    }
-    deserializer.deserialize_map(Object(PhantomData))
-}
-
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing)]
 mod tests {
     use super::*;
-    use crate::jws::{Error, RsaBits, Unverified, VerifyingKey};
+    use crate::jws::{Error, KeyKind, Unverified, VerifyingKey};
     use serde_json::json;
 
     // The payload of the draft's §5.1, whose list holds the sixteen statuses of §4.1.
@@ -109,7 +87,7 @@ mod tests {
             ttl: 43_200,
             status_list: StatusList { bits: 1, lst: "eNrbuRgAAhcBXQ".to_owned() },
         };
-        let key = SigningKey::generate(RsaBits::Rsa2048).unwrap();
+        let key = SigningKey::generate(KeyKind::P256).unwrap();
         let token = list.sign(&key).unwrap();
         let verifier = VerifyingKey::from_jwk(key.public()).unwrap();
         let verify = |typ| Unverified::parse(&token).unwrap().verify(typ, |_| Some(&verifier));
@@ -132,5 +110,26 @@ mod tests {
         let text = r#"{"status_list":{"idx":0,"uri":"https://example.com/statuslists/1"}}"#;
         assert_eq!(serde_json::to_string(&claim).unwrap(), text);
         assert_eq!(serde_json::from_str::<StatusClaim>(text).unwrap(), claim);
+    }
+
+    #[test]
+    fn other_forms_are_refused() {
+        let is_read = |text: &str| serde_json::from_str::<StatusClaim>(text).is_ok();
+        for text in [
+            r#"null "u" [] {} {"status_list":null} {"status_list":[]} {"status_list":[7,"u"]}"#,
+            r#"{"status_list":"u"} {"status_list":{}} {"status_list":{"idx":7}} {"status_list":{"uri":"u"}}"#,
+            r#"{"idx":7,"uri":"u"} {"status_list":{"idx":7,"uri":1}} {"status_list":{"idx":7,"uri":null}}"#,
+            r#"{"status_list":{"idx":7,"uri":"u"},"status_list":{"idx":7,"uri":"u"}}"#,
+            r#"{"status_list":{"idx":7,"idx":7,"uri":"u"}} {"status_list":{"idx":7,"uri":"u","uri":"u"}}"#,
+        ] {
+            for text in text.split(' ') {
+                assert!(!is_read(text), "{text}");
+            }
+        }
+        let with_idx = |idx: &str| format!(r#"{{"status_list":{{"idx":{idx},"uri":"u"}}}}"#);
+        for idx in r#"-1 -0 "7" 7.0 7e0 null true [7] {} 18446744073709551616 07 +7"#.split(' ') {
+            assert!(!is_read(&with_idx(idx)), "{idx}");
+        }
+        assert!(["0", "7", "18446744073709551615"].iter().all(|idx| is_read(&with_idx(idx))));
     }
 }

@@ -4,11 +4,15 @@
 //! They run at a lower priority than the server's threads, so that token checks never wait for them.
 //! A full queue refuses at once; nobody waits without a bound.
 
+mod turns;
+
 use crate::config::Hash;
 use claviger_crypto::password::{Hasher, Params};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError, bounded};
+use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::oneshot;
+use tokio::sync::{SemaphorePermit, oneshot};
+use turns::Turns;
 
 /// How long a thread keeps its memory without work.
 const IDLE: Duration = Duration::from_secs(3);
@@ -25,6 +29,7 @@ type Task = Box<dyn FnOnce(&mut Hasher) + Send>;
 #[derive(Clone, Debug)]
 pub struct PasswordPool {
     queue: Sender<Task>,
+    turns: Arc<Turns>,
     params: Params,
 }
 
@@ -54,12 +59,20 @@ impl PasswordPool {
                 .name(format!("password-{number}"))
                 .spawn(move || work(hasher, &tasks))?;
         }
-        Ok(Self { queue, params: hash.params })
+        Ok(Self { queue, turns: Arc::default(), params: hash.params })
     }
 
     /// The cost of new hashes.
     pub fn params(&self) -> Params {
         self.params
+    }
+
+    /// Waits for one's turn among those that check a password of the same account, named by a digest.
+    ///
+    /// # Errors
+    /// [`Error::Busy`] if it does not come within 5 seconds.
+    pub async fn turn(&self, account: &[u8; 32]) -> Result<SemaphorePermit<'_>, Error> {
+        self.turns.wait(account).await
     }
 
     /// Runs `task` on one of the threads. A task whose caller has gone away is skipped.
