@@ -5,11 +5,11 @@ use crate::app::App;
 use crate::config::Config;
 use crate::http::address::Proxies;
 use crate::http::edge::{self, Edge};
-use crate::http::limit::{self, Gate, LOG_IN, Limit, Limiter, SIGN_UP};
+use crate::http::limit::{self, CHANGE, Gate, LOG_IN, Limit, Limiter, SIGN_UP, TOKEN};
 use crate::http::openapi::{Access, Described, Operation};
 use crate::pages::docs::{self, Docs};
-use crate::{accounts, keys, login};
-use Access::{Anyone, Password, Token};
+use crate::{accounts, credentials, keys, login, oauth, sessions, status};
+use Access::{Account, Anyone, ApiKey, Password, Token};
 use Limit::Free;
 use axum::handler::Handler;
 use axum::http::{HeaderName, HeaderValue, Method};
@@ -43,6 +43,17 @@ pub fn table(config: &Config) -> Vec<Route> {
         post("/user", Anyone, SIGN_UP, &accounts::api::SIGN_UP, accounts::api::sign_up),
         post("/login", Anyone, LOG_IN, &login::api::POST_LOGIN, login::api::by_json),
         get("/user/profile", Token, Free, &accounts::api::GET_PROFILE, accounts::api::profile),
+        patch("/user/profile", Account, CHANGE, &accounts::api::PATCH_PROFILE, accounts::api::change_profile),
+        put("/user/password", Account, CHANGE, &credentials::api::PUT_PASSWORD, credentials::api::change_password),
+        delete("/user", Account, CHANGE, &credentials::api::DELETE_USER, credentials::api::delete),
+        get("/user/sessions", Account, TOKEN, &sessions::api::LIST_SESSIONS, sessions::api::list),
+        delete("/user/sessions", Account, CHANGE, &sessions::api::END_SESSIONS, sessions::api::end_many),
+        delete("/user/sessions/{id}", Account, CHANGE, &sessions::api::END_SESSION, sessions::api::end_one),
+        post("/logout", Token, CHANGE, &sessions::api::LOG_OUT, sessions::api::log_out),
+        post("/token", Anyone, TOKEN, &oauth::api::TOKEN, oauth::api::token),
+        post("/revoke", ApiKey, TOKEN, &oauth::api::REVOKE, oauth::api::revoke),
+        post("/introspect", ApiKey, TOKEN, &oauth::api::INTROSPECT, oauth::api::introspect),
+        get("/status/{list}", Anyone, Free, &status::api::GET_STATUS_LIST, status::api::status_list),
         get("/jwks", Token, Free, &keys::api::GET_JWKS, keys::api::jwks),
         get("/.well-known/jwks.json", Anyone, Free, &keys::api::GET_JWK_SET, keys::api::jwk_set),
         get("/openapi.json", Anyone, Free, &docs::GET_OPENAPI, docs::openapi),
@@ -58,7 +69,6 @@ pub fn table(config: &Config) -> Vec<Route> {
 /// One function for each method: `get(path, access, limit, operation, handler)`.
 macro_rules! methods {
     ($($name:ident = $method:literal $filter:ident;)*) => {$(
-        #[allow(dead_code)] // There need not be a route of each.
         fn $name<H: Handler<T, Arc<App>>, T: 'static>(
             path: &'static str,
             access: Access,

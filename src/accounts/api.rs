@@ -2,7 +2,7 @@
 
 use super::{Error, Name, Profile, flow};
 use crate::app::Cx;
-use crate::app::extract::{Authenticated, refused};
+use crate::app::extract::{Authenticated, Owner, refused};
 use crate::base::email::Email;
 use crate::credentials;
 use crate::http::idempotency::IdempotencyKey;
@@ -31,6 +31,14 @@ pub struct SignUp {
     /// The password, 8 characters to 1,024 bytes (in dev from 1), none of them a control character.
     #[schemars(with = "String", length(min = 1, max = 1024), regex(pattern = r"^[^\x00-\x1f\x7f-\x9f]+$"))]
     password: SecretString,
+}
+
+/// A change of an account's data. What is left out stays.
+#[derive(Debug, Deserialize, JsonSchema)]
+pub struct ProfileChange {
+    /// The new name, as at the sign-up.
+    #[serde(default)]
+    name: Option<String>,
 }
 
 /// A new account.
@@ -94,6 +102,17 @@ pub const GET_PROFILE: Operation = Operation {
     problems: &[&problem::DATABASE_UNAVAILABLE],
 };
 
+/// `PATCH /user/profile`.
+pub const PATCH_PROFILE: Operation = Operation {
+    id: "changeProfile",
+    summary: "Change the name",
+    repeatable: false,
+    parameters: &[],
+    request: Some(Body::json::<ProfileChange>(r#"{"name":"Alice Liddell"}"#)),
+    answers: &[Answer::json::<ProfileAnswer>(200, "The account as it is now")],
+    problems: &[&problem::DATABASE_UNAVAILABLE],
+};
+
 /// `POST /user`.
 pub async fn sign_up(
     cx: Cx,
@@ -130,12 +149,30 @@ fn valid(cx: &Cx, input: &SignUp) -> Result<(Email, Name, credentials::Password)
 
 /// `GET /user/profile`.
 pub async fn profile(cx: Cx, caller: Authenticated) -> Result<Json<ProfileAnswer>, Problem> {
-    let Profile { email, name } = flow::profile(&cx, caller.account).await.map_err(|error| match error {
-        // A valid token of an account that is gone.
-        Error::Unknown => refused(&"its account is gone"),
-        other => other.into(),
-    })?;
-    Ok(Json(ProfileAnswer { user: User { email, name } }))
+    Ok(Json(flow::profile(&cx, caller.account).await?.into()))
+}
+
+/// `PATCH /user/profile`.
+pub async fn change_profile(
+    cx: Cx,
+    Owner(caller): Owner,
+    JsonBody(input): JsonBody<ProfileChange>,
+) -> Result<Json<ProfileAnswer>, Problem> {
+    let cx = cx.by(&caller);
+    let shown = match input.name {
+        Some(name) => {
+            let name = Name::parse(&name).map_err(|why| Problem::field("/name", why))?;
+            flow::rename(&cx, caller.account, name).await
+        }
+        None => flow::profile(&cx, caller.account).await,
+    };
+    Ok(Json(shown?.into()))
+}
+
+impl From<Profile> for ProfileAnswer {
+    fn from(profile: Profile) -> Self {
+        Self { user: User { email: profile.email, name: profile.name } }
+    }
 }
 
 impl From<Error> for Problem {
@@ -147,7 +184,8 @@ impl From<Error> for Problem {
             Error::KeyReused => IDEMPOTENCY_KEY_REUSED.because(
                 "An account was made with this key, but with other data. Take a new key for a new request.",
             ),
-            Error::Unknown => Self::internal(error),
+            // A token whose account is gone is good for nothing.
+            Error::Unknown => refused(&"its account is gone"),
             Error::Db(error) => error.into(),
         }
     }

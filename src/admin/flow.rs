@@ -33,7 +33,10 @@ async fn set_disabled(cx: &Cx, account: AccountId, disabled: bool) -> Result<usi
             accounts::flow::set_disabled(tx, account, disabled.then_some(now))?;
             audit::flow::append(tx, &noted)?;
             let which = if disabled { Some(Which::All) } else { None };
-            Ok(which.map(|which| sessions::flow::end_in(tx, account, which, now)).transpose()?.unwrap_or_default())
+            Ok(which
+                .map(|which| sessions::flow::end_in(tx, account, which, now))
+                .transpose()?
+                .unwrap_or_default())
         })
         .await?;
     sessions::flow::announce(cx, &ended);

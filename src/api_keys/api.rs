@@ -31,9 +31,9 @@ pub async fn authenticated(
     scope: KeyScope,
 ) -> Result<Cx, OauthError> {
     let shown = shown(headers, form)?;
-    let key = flow::authenticate(&cx, &shown.key, scope).await.map_err(Problem::from)?;
+    let key = flow::authenticate(&cx, &shown.key, scope).await?;
     if shown.id.is_some_and(|id| id != key.id.to_string()) {
-        return Err(Problem::from(Error::Unknown).into());
+        return Err(Error::Unknown.into());
     }
     let mut cx = cx;
     cx.origin.actor = Actor::ApiKey(key.id);
@@ -61,7 +61,7 @@ fn shown(headers: &HeaderMap, form: &Form) -> Result<Shown, OauthError> {
 }
 
 fn required() -> OauthError {
-    Problem::from(Error::Unknown).into()
+    Error::Unknown.into()
 }
 
 impl From<Error> for Problem {

@@ -95,7 +95,11 @@ pub async fn change_password(
     let phc = hash(cx, &new).await?;
     let asked = cx.clone();
     let change = move |tx: &mut Tx<'_>| {
-        if verified.still_holds(tx)? && verified.replace(tx, &phc, &asked)? { Ok(()) } else { Err(Error::Wrong) }
+        if verified.still_holds(tx)? && verified.replace(tx, &phc, &asked)? {
+            Ok(())
+        } else {
+            Err(Error::Wrong)
+        }
     };
     store_password(cx, account, sessions, change).await
 }

@@ -4,7 +4,7 @@
 //! become plain ones and the text takes Unicode Form C, so that keyboards that compose differently
 //! type the same password. Nothing is trimmed, folded or cut.
 
-mod api;
+pub mod api;
 pub mod flow;
 pub(crate) mod store;
 pub mod verify;

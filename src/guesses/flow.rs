@@ -94,7 +94,9 @@ async fn claim(cx: &Cx, subjects: &[Subject], counts: Vec<Option<Count>>) -> Res
     cx.app
         .db
         .write::<_, Error, _>(move |tx| {
-            for ((subject, count), _) in wanted.iter().zip(&counts).zip(&strict).filter(|(_, strict)| **strict) {
+            for ((subject, count), _) in
+                wanted.iter().zip(&counts).zip(&strict).filter(|(_, strict)| **strict)
+            {
                 let Some(count) = count else { continue };
                 if !store::claim(tx, &subject.digest, *count, now)? {
                     // Another guess was quicker.
@@ -187,5 +189,5 @@ pub async fn sweep(cx: &Cx, limit: u32) -> Result<usize, db::Error> {
 }
 
 fn network(cx: &Cx) -> String {
-    cx.origin.address.map_or_else(String::new, address::network)
+    cx.origin.address.map_or_else(String::new, |from| address::network(from).to_string())
 }

@@ -61,6 +61,8 @@ kinds! {
         "It has expired, was altered, was made for another service, or its account is gone. Log in again.";
     INVALID_CLIENT = 401 "invalid-client", "The caller is not known",
         "The route needs an API key, which the operator makes. There is none like this, or it was revoked (RFC 6749 §5.2).";
+    WRONG_PASSWORD = 403 "wrong-password", "Wrong password",
+        "The token is good, but the password sent with it is not the account's present one.";
     INSUFFICIENT_SCOPE = 403 "insufficient-scope", "The token's scope does not cover this",
         "Log in again, or refresh without a scope: the new token has all that was granted (RFC 6750 §3.1).";
     NOT_FOUND = 404 "not-found", "There is nothing here",
@@ -158,6 +160,12 @@ impl Problem {
         problem
     }
 
+    /// One field that is not valid.
+    #[allow(clippy::needless_pass_by_value)] // So that it fits `map_err`.
+    pub fn field(pointer: &'static str, why: impl ToString) -> Self {
+        Self::fields(vec![FieldError { pointer: pointer.into(), detail: why.to_string().into() }])
+    }
+
     /// A failure of ours; `cause` goes to the log only.
     #[allow(clippy::needless_pass_by_value)] // So that it fits `map_err`.
     pub fn internal(cause: impl ToString) -> Self {
@@ -191,6 +199,12 @@ impl Problem {
     /// Adds the challenge that a 401 must carry (RFC 9110 §11.6.1).
     pub fn challenge(self, value: &'static str) -> Self {
         self.with(WWW_AUTHENTICATE, HeaderValue::from_static(value))
+    }
+
+    /// Adds what the log shall say and the caller shall not know.
+    pub fn caused_by(mut self, cause: impl ToString) -> Self {
+        self.cause = Some(cause.to_string());
+        self
     }
 
     /// Its kind.

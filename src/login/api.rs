@@ -2,15 +2,15 @@
 
 use super::{Error, flow};
 use crate::app::Cx;
-use crate::credentials::{Password, Unacceptable};
+use crate::credentials::Password;
 use crate::http::basic::Basic;
 use crate::http::json::JsonBody;
 use crate::http::openapi::{Answer, Body, Operation};
-use crate::http::problem::{self, FieldError, Problem};
+use crate::http::problem::{self, Problem};
 use axum::Json;
 use schemars::JsonSchema;
-use secrecy::SecretString;
 use secrecy::ExposeSecret as _;
+use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
 /// A login.
@@ -83,7 +83,7 @@ pub async fn by_json(cx: Cx, JsonBody(body): JsonBody<LoginBody>) -> Result<Json
 }
 
 async fn log_in(cx: &Cx, identifier: &str, password: &SecretString) -> Result<Json<LoggedIn>, Problem> {
-    let password = Password::attempt(password).map_err(unacceptable)?;
+    let password = Password::attempt(password).map_err(|why| Problem::field("/password", why))?;
     let tokens = flow::log_in(cx, identifier, password).await?;
     Ok(Json(LoggedIn {
         token: tokens.access_token,
@@ -91,10 +91,6 @@ async fn log_in(cx: &Cx, identifier: &str, password: &SecretString) -> Result<Js
         expires_in: tokens.expires_in,
         refresh_token: tokens.refresh_token.expose_secret().to_owned(),
     }))
-}
-
-fn unacceptable(why: Unacceptable) -> Problem {
-    Problem::fields(vec![FieldError { pointer: "/password".into(), detail: why.to_string().into() }])
 }
 
 impl From<Error> for Problem {

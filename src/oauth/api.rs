@@ -6,9 +6,7 @@ use crate::app::Cx;
 use crate::http::form::{Form, FormBody};
 use crate::http::oauth::OauthError;
 use crate::http::openapi::{Answer, Body, Operation};
-use crate::http::problem::{
-    self, INVALID_CLIENT, INVALID_REQUEST, Problem, UNSUPPORTED_GRANT_TYPE,
-};
+use crate::http::problem::{self, INVALID_CLIENT, INVALID_REQUEST, UNSUPPORTED_GRANT_TYPE};
 use crate::sessions::scope::Scope;
 use crate::sessions::{self, DIRECT_CLIENT};
 use axum::Json;
@@ -130,7 +128,10 @@ pub const INTROSPECT: Operation = Operation {
     repeatable: false,
     parameters: &[],
     request: Some(Body::form::<ShownTokenForm>("token=eyJ…")),
-    answers: &[Answer::json::<IntrospectionAnswer>(200, "What it is; `{\"active\":false}` and no more if it is not good")],
+    answers: &[Answer::json::<IntrospectionAnswer>(
+        200,
+        "What it is; `{\"active\":false}` and no more if it is not good",
+    )],
     problems: &[&problem::INVALID_REQUEST, &problem::DATABASE_UNAVAILABLE],
 };
 
@@ -149,8 +150,8 @@ pub async fn token(cx: Cx, FormBody(form): FormBody) -> Result<Json<TokenAnswer>
     }
     let shown = form.get("refresh_token").ok_or_else(|| missing("refresh_token"))?;
     let scope = form.get("scope").map(|text| Scope::parse(text).ok_or(sessions::Error::Scope));
-    let scope = scope.transpose().map_err(Problem::from)?;
-    let tokens = sessions::flow::refresh(&cx, shown, scope).await.map_err(Problem::from)?;
+    let scope = scope.transpose()?;
+    let tokens = sessions::flow::refresh(&cx, shown, scope).await?;
     Ok(Json(TokenAnswer {
         access_token: tokens.access_token,
         token_type: "Bearer",
@@ -168,7 +169,7 @@ pub async fn revoke(cx: Cx, headers: HeaderMap, FormBody(form): FormBody) -> Res
     } else {
         api_keys::api::authenticated(cx, &headers, &form, KeyScope::Revoke).await?
     };
-    flow::revoke(&cx, shown(&form)?).await.map_err(Problem::from)?;
+    flow::revoke(&cx, shown(&form)?).await?;
     Ok(StatusCode::OK)
 }
 
@@ -179,7 +180,7 @@ pub async fn introspect(
     FormBody(form): FormBody,
 ) -> Result<Json<IntrospectionAnswer>, OauthError> {
     let cx = api_keys::api::authenticated(cx, &headers, &form, KeyScope::Introspect).await?;
-    let found = flow::look_up(&cx, shown(&form)?).await.map_err(Problem::from)?;
+    let found = flow::look_up(&cx, shown(&form)?).await?;
     Ok(Json(found.map_or_else(IntrospectionAnswer::default, |token| said(&cx, token))))
 }
 

@@ -5,8 +5,8 @@ use crate::app::Cx;
 use crate::app::extract::{Authenticated, Owner};
 use crate::audit::Kind;
 use crate::base::id::SessionId;
-use crate::http::openapi::{Answer, Operation, Parameter};
-use crate::http::problem::{self, FieldError, INVALID_GRANT, INVALID_SCOPE, NOT_FOUND, Problem};
+use crate::http::openapi::{Answer, Operation, Parameter, ValueKind};
+use crate::http::problem::{self, INVALID_GRANT, INVALID_SCOPE, NOT_FOUND, Problem};
 use axum::Json;
 use axum::extract::{Path, RawQuery};
 use axum::http::StatusCode;
@@ -74,8 +74,12 @@ pub const LIST_SESSIONS: Operation = Operation {
     summary: "The caller's live sessions, the newest first",
     repeatable: false,
     parameters: &[
-        Parameter::query("limit", "How many on a page, 1 to 200; 50 where it is missing"),
-        Parameter::query("before", "The `next` of the page before"),
+        Parameter::query(
+            "limit",
+            ValueKind::Integer { least: 1, most: 200 },
+            "How many on a page, 1 to 200; 50 where it is missing",
+        ),
+        Parameter::query("before", ValueKind::Uuid, "The `next` of the page before"),
     ],
     request: None,
     answers: &[Answer::json::<SessionsAnswer>(200, "A page of sessions")],
@@ -87,7 +91,7 @@ pub const END_SESSION: Operation = Operation {
     id: "endSession",
     summary: "End one of the caller's sessions",
     repeatable: false,
-    parameters: &[Parameter::path("id", "The session's id")],
+    parameters: &[Parameter::path("id", ValueKind::Uuid, "The session's id")],
     request: None,
     answers: &[Answer::empty(204, "The session has ended")],
     problems: &[&problem::NOT_FOUND, &problem::DATABASE_UNAVAILABLE],
@@ -98,7 +102,7 @@ pub const END_SESSIONS: Operation = Operation {
     id: "endSessions",
     summary: "End all of the caller's other sessions, or all",
     repeatable: false,
-    parameters: &[Parameter::query("all", "`true` to end the present session too")],
+    parameters: &[Parameter::query("all", ValueKind::Text, "`true` to end the present session too")],
     request: None,
     answers: &[Answer::json::<EndedAnswer>(200, "They have ended")],
     problems: &[&problem::INVALID_FIELDS, &problem::DATABASE_UNAVAILABLE],
@@ -144,11 +148,7 @@ fn shown(session: Session, current: SessionId) -> SessionAnswer {
 }
 
 /// `DELETE /user/sessions/{id}`.
-pub async fn end_one(
-    cx: Cx,
-    Owner(caller): Owner,
-    Path(id): Path<String>,
-) -> Result<StatusCode, Problem> {
+pub async fn end_one(cx: Cx, Owner(caller): Owner, Path(id): Path<String>) -> Result<StatusCode, Problem> {
     let cx = cx.by(&caller);
     let id = SessionId::parse(&id).ok_or(Error::Unknown)?;
     flow::end(&cx, caller.account, Which::One(id), Kind::Logout).await?;
@@ -181,9 +181,8 @@ fn parameter<T>(
         (Some(value), None) => read(&value),
         (Some(_), Some(_)) => None,
     };
-    let detail = "is none that the documentation names; send it once";
-    let field = || FieldError { pointer: format!("?{name}").into(), detail: detail.into() };
-    value.ok_or_else(|| Problem::fields(vec![field()]))
+    let detail = format!("?{name} has no value that the documentation names, or stands twice");
+    value.ok_or_else(|| Problem::field("", detail))
 }
 
 impl From<Error> for Problem {

@@ -144,11 +144,8 @@ impl Rotation {
         if !accounts::flow::is_active(tx, session.account)? {
             return Err(Error::Refused("its account is disabled or gone"));
         }
-        let known = Known {
-            generation: session.generation,
-            digest: &session.refresh_digest,
-            spent: &session.spent,
-        };
+        let known =
+            Known { generation: session.generation, digest: &session.refresh_digest, spent: &session.spent };
         match judge(known, self.generation, &self.digest, self.cx.now) {
             Verdict::Reuse => self.end_for_reuse(tx, &session).map(Some),
             Verdict::Unknown => Err(Error::Refused("its session does not know it")),

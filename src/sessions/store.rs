@@ -65,7 +65,8 @@ pub(crate) fn live(
 /// Stores a used session if its refresh token is still the one of `generation` and it has not ended.
 /// Says whether it did.
 pub(crate) fn rotate(tx: &mut Tx<'_>, used: &Session, generation: u32) -> Result<bool, Error> {
-    let sql = "UPDATE sessions SET last_used_at = $1, expires_at = $2, access_expires_at = $3, generation = $4,
+    let sql =
+        "UPDATE sessions SET last_used_at = $1, expires_at = $2, access_expires_at = $3, generation = $4,
             refresh_digest = $5, spent_at = $6, address = $7, user_agent = $8
         WHERE id = $9 AND generation = $10 AND ended_at IS NULL";
     let spent = used.spent.to_bytes();

@@ -2,7 +2,7 @@
 
 use super::{Error, flow};
 use crate::app::Cx;
-use crate::http::openapi::{Answer, Operation};
+use crate::http::openapi::{Answer, Operation, Parameter, ValueKind};
 use crate::http::problem::{self, NOT_FOUND, Problem};
 use axum::extract::Path;
 use axum::http::HeaderMap;
@@ -13,7 +13,11 @@ pub const GET_STATUS_LIST: Operation = Operation {
     id: "getStatusList",
     summary: "The signed list of ended sessions, for services that verify tokens offline",
     repeatable: false,
-    parameters: &[Parameter::path("list", "The list, a number from 0 on")],
+    parameters: &[Parameter::path(
+        "list",
+        ValueKind::Integer { least: 0, most: i64::MAX },
+        "The list's number",
+    )],
     request: None,
     answers: &[
         Answer::other(200, "A status list token (draft-ietf-oauth-status-list)", flow::LIST_TYPE),
@@ -24,7 +28,8 @@ pub const GET_STATUS_LIST: Operation = Operation {
 
 /// `GET /status/{list}`.
 pub async fn status_list(cx: Cx, Path(list): Path<String>, headers: HeaderMap) -> Result<Response, Problem> {
-    let list = list.parse().ok().filter(|number: &u64| number.to_string() == list).ok_or(Error::NoSuchList)?;
+    let list =
+        list.parse().ok().filter(|number: &u64| number.to_string() == list).ok_or(Error::NoSuchList)?;
     let keys = cx.app.key_set().await?;
     Ok(flow::signed(&cx.app.statuses, &keys, &cx.app.config.issuer, list, cx.now)?.answer(&headers))
 }

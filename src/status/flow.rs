@@ -42,9 +42,7 @@ pub async fn refresh(db: &Db, statuses: &Statuses, now: Timestamp) -> Result<(),
     let last = *statuses.looked_at.lock().unwrap_or_else(PoisonError::into_inner);
     let since = last.map_or(Timestamp::from_micros(i64::MIN), |last| last.min(now).minus(OVERLAP));
     let (ended, allocated) = db
-        .read::<_, db::Error, _>(move |tx| {
-            Ok((store::ended_since(tx, since, now)?, store::allocated(tx)?))
-        })
+        .read::<_, db::Error, _>(move |tx| Ok((store::ended_since(tx, since, now)?, store::allocated(tx)?)))
         .await?;
     statuses.add(ended);
     statuses.allocated.fetch_max(allocated, Ordering::Relaxed);
@@ -133,9 +131,7 @@ mod tests {
         let published = [key.public().clone()];
         let keys = KeySet::new(key, &published).unwrap();
         let statuses = Statuses::default();
-        let at = |seconds| {
-            signed(&statuses, &keys, "http://a", 0, Timestamp::from_seconds(seconds)).unwrap()
-        };
+        let at = |seconds| signed(&statuses, &keys, "http://a", 0, Timestamp::from_seconds(seconds)).unwrap();
         let first = at(0);
         assert!(Arc::ptr_eq(&first, &at(59)), "nothing has changed");
         let until = Timestamp::from_seconds(100);

@@ -1,0 +1,88 @@
+//! What the server does by itself: looks for changes of others several times a second, chains the audit
+//! trail, rotates the signing keys, and deletes what is over.
+//!
+//! Every server of an installation runs all jobs; each is safe beside its twins.
+
+mod sweep;
+
+use crate::app::{App, Cx};
+use crate::audit::{Actor, Origin};
+use crate::base::{id, random};
+use crate::{audit, db, status};
+use std::fmt::Display;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::task::JoinSet;
+use tokio::time::MissedTickBehavior;
+
+/// How often changes of others are looked for. They hold within a second everywhere.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
+
+/// How often new events are chained.
+const SEAL_EVERY: Duration = Duration::from_secs(1);
+
+/// How often rows that are over are deleted.
+const SWEEP_EVERY: Duration = Duration::from_secs(60);
+
+/// Running jobs; they end when this is dropped.
+#[derive(Debug)]
+pub struct Jobs(#[allow(dead_code)] JoinSet<()>);
+
+/// Starts the jobs of a server.
+#[allow(clippy::disallowed_methods)] // Jobs are the tasks that this program starts by itself.
+pub fn start(app: &Arc<App>) -> Jobs {
+    let mut jobs = JoinSet::new();
+    jobs.spawn(every(LOOK_EVERY, "look", app.clone(), look));
+    jobs.spawn(every(SEAL_EVERY, "seal", app.clone(), seal));
+    jobs.spawn(every(SWEEP_EVERY, "sweep", app.clone(), sweep));
+    Jobs(jobs)
+}
+
+/// Runs `job` again and again. What fails is logged and tried again at the next turn.
+async fn every<E, F>(period: Duration, name: &'static str, app: Arc<App>, job: impl Fn(Arc<App>) -> F + Send)
+where
+    E: Display,
+    F: Future<Output = Result<(), E>> + Send,
+{
+    let mut turns = tokio::time::interval(period);
+    turns.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut failing = false;
+    loop {
+        turns.tick().await;
+        match job(app.clone()).await {
+            Ok(()) => failing = false,
+            // Once, not four times a second.
+            Err(_) if failing => {}
+            Err(error) => {
+                failing = true;
+                tracing::error!(job = name, %error, "a job fails; it is tried again");
+            }
+        }
+    }
+}
+
+/// The view of a job's run.
+pub fn system(app: Arc<App>) -> Cx {
+    let now = app.clock.now();
+    let request_id = id::uuid_v7(now, random::bytes());
+    let origin = Origin { actor: Actor::System, address: None, request_id };
+    Cx { app, now, origin, user_agent: None }
+}
+
+async fn look(app: Arc<App>) -> Result<(), db::Error> {
+    let now = app.clock.now();
+    app.statuses.forget(now);
+    status::flow::refresh(&app.db, &app.statuses, now).await
+}
+
+async fn seal(app: Arc<App>) -> Result<(), db::Error> {
+    audit::flow::seal(&app.db, &app.secrets.audit).await.map(drop)
+}
+
+/// Deletes all that is over. Also what an operator's test of the whole may call.
+///
+/// # Errors
+/// If the database fails.
+pub async fn sweep(app: Arc<App>) -> Result<(), db::Error> {
+    sweep::all(&system(app)).await
+}
