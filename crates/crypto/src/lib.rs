@@ -6,8 +6,10 @@
 pub mod jwk;
 pub mod jws;
 pub mod jwt;
+pub mod mac;
 pub mod password;
 pub mod seal;
+pub mod token;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;

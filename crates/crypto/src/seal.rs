@@ -2,9 +2,11 @@
 //!
 //! Layout of a sealed value: one version byte, the 12-byte nonce, the ciphertext with its 16-byte tag.
 //! Nonces are random for each sealing (NIST SP 800-38D §8.2.2); the few thousand values an
-//! installation ever seals are far below that construction's bound of 2^32.
+//! installation ever seals are far below that construction's bound of 2^32. Keys for other uses are
+//! derived from the master key, so that it serves AES alone and none of them says anything of another.
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey};
+use aws_lc_rs::hkdf;
 use zeroize::Zeroizing;
 
 const VERSION: u8 = 1;
@@ -39,6 +41,12 @@ impl MasterKey {
     /// The text form, to be kept secret.
     pub fn to_text(&self) -> Zeroizing<String> {
         Zeroizing::new(crate::base64url(self.0.as_slice()))
+    }
+
+    /// The key for another use than sealing: HKDF-SHA-256 (RFC 5869) with `claviger/` and `purpose` as
+    /// its info. The same purpose gives the same key for ever.
+    pub fn derive(&self, purpose: &str) -> Zeroizing<[u8; 32]> {
+        hkdf_sha256(self.0.as_slice(), &[b"claviger/", purpose.as_bytes()])
     }
 
     /// Seals `plain` for `purpose`; [`MasterKey::open`] needs the same purpose.
@@ -77,6 +85,18 @@ impl MasterKey {
     }
 }
 
+/// HKDF-SHA-256 without a salt: the secret is random already (RFC 5869 §3.1).
+#[allow(clippy::expect_used)] // It fails only for more than 255 blocks (RFC 5869 §2.3); this is one.
+fn hkdf_sha256(secret: &[u8], info: &[&[u8]]) -> Zeroizing<[u8; 32]> {
+    let mut out = Zeroizing::new([0; 32]);
+    hkdf::Salt::none(hkdf::HKDF_SHA256)
+        .extract(secret)
+        .expand(info, hkdf::HKDF_SHA256)
+        .and_then(|okm| okm.fill(out.as_mut_slice()))
+        .expect("HKDF-SHA-256 gives 32 bytes");
+    out
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
@@ -97,6 +117,24 @@ mod tests {
         for length in 0..sealed.len() {
             assert_eq!(key.open("signing-key/a", sealed.get(..length).unwrap()), Err(OpenError));
         }
+    }
+
+    #[test]
+    fn rfc5869_appendix_a3() {
+        let expected = [
+            0x8d, 0xa4, 0xe7, 0x75, 0xa5, 0x63, 0xc1, 0x8f, 0x71, 0x5f, 0x80, 0x2a, 0x06, 0x3c, 0x5a, 0x31,
+            0xb8, 0xa1, 0x1f, 0x5c, 0x5e, 0xe1, 0x87, 0x9e, 0xc3, 0x45, 0x4e, 0x5f, 0x3c, 0x73, 0x8d, 0x2d,
+        ];
+        assert_eq!(*hkdf_sha256(&[0x0b; 22], &[]), expected);
+    }
+
+    #[test]
+    fn derived_keys_depend_on_key_and_purpose() {
+        let key = MasterKey::new([7; 32]);
+        assert_eq!(key.derive("a"), key.derive("a"));
+        assert_eq!(*key.derive("a"), *hkdf_sha256(&[7; 32], &[b"claviger/a"]));
+        let others = [key.derive("b"), key.derive(""), key.derive("a "), MasterKey::new([8; 32]).derive("a")];
+        assert!(others.iter().all(|other| *other != key.derive("a") && **other != [7; 32]));
     }
 
     #[test]
