@@ -4,12 +4,15 @@
 //! The personal part of an event is apart: the chain covers only its salted digest, so that it can be
 //! erased with its account while the chain still verifies.
 
+mod chain;
 pub mod flow;
 pub(crate) mod store;
 
 use crate::base::id::{self, AccountId, SessionId};
 use crate::base::random;
 use crate::base::time::Timestamp;
+use claviger_crypto::mac::MacKey;
+use claviger_crypto::seal::MasterKey;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::net::IpAddr;
@@ -22,9 +25,17 @@ macro_rules! events {
         pub enum Kind { $($(#[doc = $meaning])* $variant),* }
 
         impl Kind {
+            /// All there are.
+            pub const ALL: &'static [Self] = &[$(Self::$variant),*];
+
             /// The word that is stored, logged and shown.
             pub fn name(self) -> &'static str {
                 match self { $(Self::$variant => $name),* }
+            }
+
+            /// The kind of that name.
+            pub fn from_name(name: &str) -> Option<Self> {
+                Self::ALL.iter().copied().find(|kind| kind.name() == name)
             }
         }
     };
@@ -227,3 +238,88 @@ impl Event {
         tracing::info!(event, outcome, %actor, account, session, address, %request_id, detail);
     }
 }
+
+/// An event as it is stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// Its own id; those of later events are greater, but for events of the same millisecond.
+    pub id: Uuid,
+    /// When it happened.
+    pub at: Timestamp,
+    /// The name of its [`Kind`]; one that is unknown here if another version of the program wrote it.
+    pub event: String,
+    /// The name of its [`Outcome`].
+    pub outcome: String,
+    /// The request, or the run of a command or job.
+    pub request_id: Uuid,
+    /// What else there is to say.
+    pub detail: Option<String>,
+    /// The personal part; none once it is erased.
+    pub personal: Option<Personal>,
+    /// Its place in the chain; none until it is sealed.
+    pub place: Option<i64>,
+}
+
+/// Which events to list; the default is all of them.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Filter {
+    /// Those that concern this account.
+    pub account: Option<AccountId>,
+    /// Those of this kind.
+    pub event: Option<Kind>,
+    /// Those of this moment and later.
+    pub since: Option<Timestamp>,
+}
+
+/// Which part of a list, newest first.
+#[derive(Clone, Copy, Debug)]
+pub struct Page {
+    /// What follows the entry of this id; from the newest on if none.
+    pub before: Option<Uuid>,
+    /// At most so many.
+    pub limit: usize,
+}
+
+/// What became of walking the chain.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Verified {
+    /// Events that are sealed and fit, up to the break if there is one.
+    pub events: u64,
+    /// Events that are not sealed yet.
+    pub unsealed: u64,
+    /// The first thing that does not fit.
+    pub broken: Option<Broken>,
+}
+
+/// What does not fit in the chain, and where.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the audit chain is broken at place {place}: {why}")]
+pub struct Broken {
+    /// The place in the chain, counted from 1.
+    pub place: i64,
+    /// What is wrong there, for people.
+    pub why: String,
+}
+
+/// What can go wrong with the trail.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The database failed.
+    #[error(transparent)]
+    Db(#[from] crate::db::Error),
+    /// The chain was tampered with. It is neither made longer nor cut, so that this stays to be seen.
+    #[error(transparent)]
+    Broken(#[from] Broken),
+}
+
+/// The key that seals the trail. It is not in the database: who can write only there cannot seal.
+pub fn key(master: &MasterKey) -> MacKey {
+    MacKey::new(*master.derive("audit"))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
+mod attack_tests;
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
+mod tests;

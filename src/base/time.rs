@@ -20,6 +20,11 @@ impl Timestamp {
         Self(seconds.saturating_mul(1_000_000))
     }
 
+    /// Reads RFC 3339, in any offset: `2026-11-23T12:00:00Z`.
+    pub fn parse(text: &str) -> Option<Self> {
+        text.parse::<jiff::Timestamp>().ok().map(|moment| Self(moment.as_microsecond()))
+    }
+
     /// The moment `duration` before this one.
     #[must_use]
     pub fn minus(self, duration: Duration) -> Self {
@@ -124,8 +129,12 @@ mod tests {
     }
 
     #[test]
-    fn shows_rfc3339() {
+    fn rfc3339_goes_both_ways() {
         assert_eq!(Timestamp::from_seconds(1_700_000_000).to_string(), "2023-11-14T22:13:20Z");
         assert_eq!(Timestamp::from_micros(-1).as_seconds(), -1);
+        let moment = Some(Timestamp::from_seconds(1_700_000_000));
+        assert_eq!(Timestamp::parse("2023-11-14T22:13:20Z"), moment);
+        assert_eq!(Timestamp::parse("2023-11-15T00:13:20+02:00"), moment);
+        assert_eq!(Timestamp::parse("2023-11-14T22:13:20"), None, "without its offset it is no moment");
     }
 }

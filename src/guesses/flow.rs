@@ -74,7 +74,9 @@ async fn expect_no_wait(cx: &Cx, subjects: &[Subject]) -> Result<Vec<Option<Coun
         .await?;
     let now = cx.app.clock.now();
     let waits = subjects.iter().zip(&counts);
-    let waits = waits.filter_map(|(subject, count)| count.map(|count| subject.schedule.wait(count, now)));
+    let waits = waits.filter_map(|(subject, count): (&Subject, &Option<Count>)| {
+        Some(subject.schedule.wait((*count)?, now))
+    });
     match waits.max().filter(|wait| !wait.is_zero()) {
         Some(wait) => Err(Error::TooMany(wait)),
         None => Ok(counts),

@@ -202,7 +202,7 @@ impl Problem {
     }
 
     /// Adds what the log shall say and the caller shall not know.
-    pub fn caused_by(mut self, cause: impl ToString) -> Self {
+    pub fn caused_by(mut self, cause: &impl ToString) -> Self {
         self.cause = Some(cause.to_string());
         self
     }

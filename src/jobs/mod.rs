@@ -70,12 +70,10 @@ pub fn system(app: Arc<App>) -> Cx {
 }
 
 async fn look(app: Arc<App>) -> Result<(), db::Error> {
-    let now = app.clock.now();
-    app.statuses.forget(now);
-    status::flow::refresh(&app.db, &app.statuses, now).await
+    status::flow::refresh(&app.db, &app.statuses, app.clock.now()).await
 }
 
-async fn seal(app: Arc<App>) -> Result<(), db::Error> {
+async fn seal(app: Arc<App>) -> Result<(), audit::Error> {
     audit::flow::seal(&app.db, &app.secrets.audit).await.map(drop)
 }
 
@@ -83,6 +81,6 @@ async fn seal(app: Arc<App>) -> Result<(), db::Error> {
 ///
 /// # Errors
 /// If the database fails.
-pub async fn sweep(app: Arc<App>) -> Result<(), db::Error> {
+pub async fn sweep(app: Arc<App>) -> Result<(), audit::Error> {
     sweep::all(&system(app)).await
 }

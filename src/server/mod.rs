@@ -5,13 +5,14 @@ mod signals;
 
 pub use signals::Signals;
 
-use crate::app::App;
+use crate::app::{App, Secrets};
 use crate::base::time::Clock;
 use crate::config::Config;
 use crate::db::{self, Db};
 use crate::keys::{self, Keyring, KeyringWriter};
 use crate::password_pool::PasswordPool;
-use crate::routes;
+use crate::status::{self, Statuses};
+use crate::{jobs, routes};
 use accept::Phase;
 use claviger_crypto::jws::{KeyKind, RsaBits, SigningKey};
 use claviger_crypto::seal::MasterKey;
@@ -52,6 +53,8 @@ pub enum StartError {
 pub struct Server {
     /// Where it listens.
     pub address: SocketAddr,
+    /// What it has.
+    pub app: Arc<App>,
     phase: watch::Sender<Phase>,
     serving: JoinHandle<std::io::Result<()>>,
 }
@@ -67,15 +70,24 @@ pub async fn start(config: Config, clock: Clock) -> Result<Server, StartError> {
     let unavailable = |error| StartError::Listen(listen, error);
     let socket = bound(listen).map_err(unavailable)?;
     let db = Db::open(&config.data_dir, clock.now())?;
-    let keyring = open_keyring(&config, &db, &clock).await?;
+    let (keyring, secrets) = open_keyring(&config, &db, &clock).await?;
     let passwords = PasswordPool::start(config.hash)?;
-    let router = routes::router(Arc::new(App { config, db, keyring, passwords, clock }))?;
+    let statuses = Statuses::default();
+    // Before the first request: a session that was ended stays so over a restart.
+    status::flow::refresh(&db, &statuses, clock.now()).await?;
+    let app = Arc::new(App { config, db, keyring, secrets, passwords, statuses, clock });
+    let router = routes::router(app.clone())?;
     // Only now: a connection is taken when it can be served.
     let listener = socket.listen(BACKLOG).map_err(unavailable)?;
     let address = listener.local_addr()?;
     let (phase, phases) = watch::channel(Phase::Serving);
-    let serving = tokio::spawn(accept::run(listener, router, max_connections, phases));
-    Ok(Server { address, phase, serving })
+    let jobs = jobs::start(&app);
+    let serving = tokio::spawn(async move {
+        let ended = accept::run(listener, router, max_connections, phases).await;
+        drop(jobs);
+        ended
+    });
+    Ok(Server { address, app, phase, serving })
 }
 
 impl Server {
@@ -120,17 +132,18 @@ fn bound(address: SocketAddr) -> std::io::Result<TcpSocket> {
     Ok(socket)
 }
 
-async fn open_keyring(config: &Config, db: &Db, clock: &Clock) -> Result<Keyring, StartError> {
+async fn open_keyring(config: &Config, db: &Db, clock: &Clock) -> Result<(Keyring, Secrets), StartError> {
     let stored = keys::flow::list(db).await?;
     // A new master key in place of a lost one would hide that it is lost.
     let master = keys::master::obtain(&config.master_key, stored.is_empty())?;
+    let secrets = Secrets::of(&master);
     let (writer, keyring) = Keyring::new();
     if stored.is_empty() {
         make_first_key(writer, config.rsa_bits, db.clone(), master, clock.clone());
     } else {
         writer.replace(keys::flow::open(stored, &master)?);
     }
-    Ok(keyring)
+    Ok((keyring, secrets))
 }
 
 /// Makes the first key on a thread of its own; what needs it waits, all else is served meanwhile.

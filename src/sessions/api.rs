@@ -190,7 +190,7 @@ impl From<Error> for Problem {
         match error {
             Error::Refused(why) => INVALID_GRANT
                 .because("The refresh token is not good (any more). Log in again.")
-                .caused_by(why),
+                .caused_by(&why),
             Error::Scope => INVALID_SCOPE.because("The scope asked for was not granted at the login."),
             Error::Unknown => NOT_FOUND.because("The account has no such live session."),
             Error::Keys(error) => error.into(),

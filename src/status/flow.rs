@@ -122,12 +122,12 @@ mod tests {
     use super::*;
     use crate::base::id::SessionId;
     use crate::status::Ended;
-    use claviger_crypto::jws::{RsaBits, SigningKey};
+    use claviger_crypto::jws::{KeyKind, RsaBits, SigningKey};
     use uuid::Uuid;
 
     #[test]
     fn a_list_is_signed_anew_when_it_must_be_and_not_more_often() {
-        let key = SigningKey::generate(RsaBits::Rsa2048).unwrap();
+        let key = SigningKey::generate(KeyKind::Rsa(RsaBits::Rsa2048)).unwrap();
         let published = [key.public().clone()];
         let keys = KeySet::new(key, &published).unwrap();
         let statuses = Statuses::default();
