@@ -4,11 +4,17 @@
 
 #![allow(clippy::print_stderr)] // Here people are spoken to.
 
+mod api_key;
+mod commands;
 mod config;
 mod key;
 mod logging;
+mod offline;
 mod serve;
+mod session;
+mod table;
 mod token;
+mod user;
 
 use crate::config::load::{self, DEFAULT_FILE, FILE_VARIABLE, Loaded};
 use crate::config::raw::{SETTINGS, Setting};
@@ -32,6 +38,9 @@ pub fn main() -> ExitCode {
         Some(("serve", args)) => serve::run(args),
         Some(("config", args)) => config::run(args),
         Some(("key", args)) => key::run(args),
+        Some(("user", args)) => user::run(args),
+        Some(("session", args)) => session::run(args),
+        Some(("api-key", args)) => api_key::run(args),
         Some(("token", args)) => token::run(args),
         Some(("completions", args)) => Ok(completions(args)),
         _ => Err(ExitCode::from(WRONG)),
@@ -51,6 +60,9 @@ pub fn command() -> Command {
         .subcommand(config_command())
         .subcommand(key_command())
         .subcommand(token_command())
+        .subcommand(commands::user())
+        .subcommand(commands::session())
+        .subcommand(commands::api_key())
         .subcommand(
             leaf("completions", "Print a completion script for a shell", "claviger completions bash")
                 .arg(Arg::new("shell").value_name("SHELL").required(true).value_parser(value_parser!(Shell))),

@@ -56,9 +56,12 @@ impl Schedule {
     }
 
     fn delay(self, failures: i64) -> Duration {
-        let Ok(over) = u32::try_from(failures.saturating_sub(self.free)) else { return Duration::ZERO };
-        let seconds = 2_u64.checked_pow(over.saturating_add(1)).unwrap_or(u64::MAX);
-        Duration::from_secs(seconds).min(self.longest)
+        let over = failures.saturating_sub(self.free);
+        if over < 0 {
+            return Duration::ZERO;
+        }
+        let doublings = u32::try_from(over).unwrap_or(u32::MAX).saturating_add(1);
+        Duration::from_secs(2_u64.saturating_pow(doublings)).min(self.longest)
     }
 }
 

@@ -1,0 +1,56 @@
+//! What operators' commands stand on: the same flows as the API, on the database beside a running server.
+
+use super::{configuration, failed};
+use crate::app::{App, Cx, Secrets};
+use crate::audit::{Actor, Origin};
+use crate::base::time::Clock;
+use crate::base::{id, random};
+use crate::config::Hash;
+use crate::db::Db;
+use crate::keys::{self, Keyring};
+use crate::password_pool::PasswordPool;
+use crate::status::Statuses;
+use clap::ArgMatches;
+use std::fmt::Display;
+use std::process::ExitCode;
+use std::sync::Arc;
+use tokio::runtime::Runtime;
+
+/// A command's view of an installation.
+pub(super) struct Offline {
+    pub(super) cx: Cx,
+    runtime: Runtime,
+}
+
+impl Offline {
+    /// Opens the database that the settings name. It must be there.
+    pub(super) fn open(args: &ArgMatches) -> Result<Self, ExitCode> {
+        let config = configuration(args)?;
+        let folder = config.data_dir.display();
+        let db = Db::open_beside(&config.data_dir).map_err(|error| {
+            failed(format!(
+                "the database in {folder} cannot be used ({error}). Name its folder with --data-dir"
+            ))
+        })?;
+        let master = keys::master::obtain(&config.master_key, false).map_err(failed)?;
+        let passwords = PasswordPool::start(Hash { threads: 1, ..config.hash }).map_err(failed)?;
+        let (secrets, clock) = (Secrets::of(&master), Clock::System);
+        let ((_, keyring), statuses) = (Keyring::new(), Statuses::default());
+        let now = clock.now();
+        let app = Arc::new(App { config, db, keyring, secrets, passwords, statuses, clock });
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
+        Ok(Self { cx: Cx { app, now, origin: operator(now), user_agent: None }, runtime })
+    }
+
+    /// Runs a flow to its end.
+    pub(super) fn run<T, E: Display>(&self, flow: impl Future<Output = Result<T, E>>) -> Result<T, ExitCode> {
+        self.runtime.block_on(flow).map_err(failed)
+    }
+}
+
+/// The system's user at the command line.
+pub(super) fn operator(now: crate::base::time::Timestamp) -> Origin {
+    let uid = rustix::process::getuid().as_raw();
+    let actor = Actor::Operator(format!("uid {uid}"));
+    Origin { actor, address: None, request_id: id::uuid_v7(now, random::bytes()) }
+}

@@ -1,0 +1,134 @@
+//! `claviger user`.
+
+use super::offline::Offline;
+use super::table::Table;
+use super::{WRONG, failed, print};
+use crate::accounts::{self, Account, Name};
+use crate::base::email::Email;
+use crate::base::id::AccountId;
+use crate::credentials::flow::Sessions;
+use crate::credentials::{self, Password, Policy};
+use crate::sessions::Which;
+use crate::{admin, sessions};
+use clap::ArgMatches;
+use std::io::{BufRead as _, IsTerminal as _, Write as _};
+use std::process::ExitCode;
+
+/// Accounts read at once while listing.
+const PAGE: u32 = 500;
+
+pub(super) fn run(args: &ArgMatches) -> Result<ExitCode, ExitCode> {
+    let Some((name, args)) = args.subcommand() else { return Err(ExitCode::from(WRONG)) };
+    let offline = Offline::open(args)?;
+    if name == "list" {
+        return list(&offline, args);
+    }
+    let wanted = args.get_one::<String>("user").map(String::as_str).unwrap_or_default();
+    let account = offline.run(accounts::flow::find(&offline.cx, wanted))?;
+    match name {
+        "show" => show(&offline, &account, args.get_flag("json")),
+        "disable" => disable(&offline, &account),
+        "enable" => enable(&offline, &account),
+        "delete" => delete(&offline, &account, args.get_flag("yes")),
+        "set-password" => set_password(&offline, &account, args.get_flag("keep-sessions")),
+        _ => Err(ExitCode::from(WRONG)),
+    }
+}
+
+fn list(offline: &Offline, args: &ArgMatches) -> Result<ExitCode, ExitCode> {
+    let mut left = args.get_one::<u32>("limit").copied().unwrap_or(u32::MAX);
+    let mut after: Option<AccountId> = None;
+    let mut table = table();
+    while left > 0 {
+        let page = offline.run(accounts::flow::page(&offline.cx, after, left.min(PAGE)))?;
+        let Some(last) = page.last() else { break };
+        after = Some(last.id);
+        left = left.saturating_sub(u32::try_from(page.len()).unwrap_or(u32::MAX));
+        page.iter().for_each(|account| add(&mut table, account));
+    }
+    table.print(args.get_flag("json"));
+    Ok(ExitCode::SUCCESS)
+}
+
+fn table() -> Table {
+    Table::new(&["id", "email", "name", "state", "created_at"])
+}
+
+fn add(table: &mut Table, account: &Account) {
+    let state = if account.disabled_at.is_some() { "disabled" } else { "active" };
+    table.row(
+        [
+            account.id.to_string(),
+            account.email.clone(),
+            account.name.clone(),
+            state.to_owned(),
+            account.created_at.to_string(),
+        ]
+        .map(Some),
+    );
+}
+
+fn show(offline: &Offline, account: &Account, json: bool) -> Result<ExitCode, ExitCode> {
+    let live = offline.run(sessions::flow::list(&offline.cx, account.id, None, PAGE))?;
+    let mut table = Table::new(&["id", "email", "name", "created_at", "disabled_at", "sessions"]);
+    table.row([
+        Some(account.id.to_string()),
+        Some(account.email.clone()),
+        Some(account.name.clone()),
+        Some(account.created_at.to_string()),
+        account.disabled_at.map(|at| at.to_string()),
+        Some(live.len().to_string()),
+    ]);
+    table.print(json);
+    Ok(ExitCode::SUCCESS)
+}
+
+fn disable(offline: &Offline, account: &Account) -> Result<ExitCode, ExitCode> {
+    let ended = offline.run(admin::flow::disable(&offline.cx, account.id))?;
+    print(format_args!("{} is disabled; {ended} sessions were ended.\n", account.id));
+    Ok(ExitCode::SUCCESS)
+}
+
+fn enable(offline: &Offline, account: &Account) -> Result<ExitCode, ExitCode> {
+    offline.run(admin::flow::enable(&offline.cx, account.id))?;
+    print(format_args!("{} is enabled.\n", account.id));
+    Ok(ExitCode::SUCCESS)
+}
+
+fn delete(offline: &Offline, account: &Account, yes: bool) -> Result<ExitCode, ExitCode> {
+    if !yes {
+        let question =
+            format!("Delete {} ({}) and all its data for ever? Type yes: ", account.id, account.email);
+        if ask(&question)? != "yes" {
+            return Err(failed("nothing was deleted"));
+        }
+    }
+    offline.run(credentials::flow::delete_account(&offline.cx, account.id))?;
+    print(format_args!("{} is deleted.\n", account.id));
+    Ok(ExitCode::SUCCESS)
+}
+
+fn set_password(offline: &Offline, account: &Account, keep: bool) -> Result<ExitCode, ExitCode> {
+    // From standard input alone: other users can read a command line.
+    let typed = ask("New password: ")?;
+    let (email, name) = (Email::parse(&account.email).ok(), Name::parse(&account.name).ok());
+    let policy = Policy::of(&offline.cx.app.config);
+    let password = Password::new(&typed.into(), &policy, email.as_ref(), name.as_ref())
+        .map_err(|why| failed(format!("the password {why}")))?;
+    let sessions = if keep { Sessions::Keep } else { Sessions::End(Which::All) };
+    offline.run(credentials::flow::set_password(&offline.cx, account.id, password, sessions))?;
+    print(format_args!("{} has a new password.\n", account.id));
+    Ok(ExitCode::SUCCESS)
+}
+
+/// One line of standard input; the question is shown only to people.
+fn ask(question: &str) -> Result<String, ExitCode> {
+    let input = std::io::stdin();
+    if input.is_terminal() {
+        print(format_args!("{question}"));
+        std::io::stdout().flush().map_err(failed)?;
+    }
+    let mut line = String::new();
+    input.lock().read_line(&mut line).map_err(failed)?;
+    Ok(line.trim_end_matches(['\r', '\n']).to_owned())
+}
