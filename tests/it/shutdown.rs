@@ -12,7 +12,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 use tokio::task::JoinSet;
 
-const QUICK: &[&str] = &["--dev", "--hash-memory-kib", "64", "--hash-passes", "1"];
+const QUICK: &[&str] = &["--dev", "--hash-memory-kib", "64", "--hash-passes", "1", "--limits", "false"];
 
 fn request(path: &str, body: &str, connection: &str) -> String {
     format!(
