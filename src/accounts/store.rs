@@ -64,8 +64,8 @@ pub(crate) fn find_by_email(tx: &mut Tx<'_>, email_key: &str) -> Result<Option<A
 
 /// Accounts by the order in which they were made, from the one after `after` on.
 pub(crate) fn page(tx: &mut Tx<'_>, after: AccountId, limit: i64) -> Result<Vec<Account>, Error> {
-    let sql =
-        "SELECT id, email, name, created_at, disabled_at FROM accounts WHERE id > $1 ORDER BY id LIMIT $2";
+    let sql = "SELECT id, email, name, created_at, disabled_at FROM accounts
+        WHERE id > $1 ORDER BY id LIMIT $2";
     tx.all(sql, &[after.0.into(), limit.into()], read)
 }
 

@@ -7,7 +7,6 @@
 pub mod api;
 pub mod flow;
 pub(crate) mod store;
-pub mod verify;
 
 use crate::accounts::{self, Name};
 use crate::base::email::Email;

@@ -26,7 +26,14 @@ const SWEEP_EVERY: Duration = Duration::from_secs(60);
 
 /// Running jobs; they end when this is dropped.
 #[derive(Debug)]
-pub struct Jobs(#[allow(dead_code)] JoinSet<()>);
+pub struct Jobs(JoinSet<()>);
+
+impl Jobs {
+    /// Ends the jobs, and waits until they hold nothing any more.
+    pub async fn stop(mut self) {
+        self.0.shutdown().await;
+    }
+}
 
 /// Starts the jobs of a server.
 #[allow(clippy::disallowed_methods)] // Jobs are the tasks that this program starts by itself.

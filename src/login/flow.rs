@@ -3,7 +3,7 @@
 use super::Error;
 use crate::app::Cx;
 use crate::audit::{self, Kind};
-use crate::credentials::verify::{Who, log_wrong, verify};
+use crate::credentials::flow::{Who, log_wrong, verify};
 use crate::credentials::{self, Password};
 use crate::guesses;
 use crate::sessions::{self, Tokens};

@@ -84,7 +84,7 @@ pub async fn start(config: Config, clock: Clock) -> Result<Server, StartError> {
     let jobs = jobs::start(&app);
     let serving = tokio::spawn(async move {
         let ended = accept::run(listener, router, max_connections, phases).await;
-        drop(jobs);
+        jobs.stop().await;
         ended
     });
     Ok(Server { address, app, phase, serving })

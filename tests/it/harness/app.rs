@@ -49,6 +49,8 @@ impl TestApp {
         drop(http);
         server.drain();
         server.ended().await.unwrap();
+        // It holds the data folder as long as something holds it.
+        drop(server);
         Self::launch(folder, clock, settings).await
     }
 

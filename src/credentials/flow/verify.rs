@@ -1,13 +1,13 @@
 //! Checking a password: one hash, whether there is such an account or not, and not too many guesses.
 
-use super::store::{self, Stored};
-use super::{Error, Password};
 use crate::accounts::Name;
 use crate::app::Cx;
 use crate::audit::{Event, Kind};
 use crate::base::email::Email;
 use crate::base::id::AccountId;
 use crate::base::random;
+use crate::credentials::store::{self, Stored};
+use crate::credentials::{Error, Password};
 use crate::db::{self, Tx};
 use crate::guesses;
 use claviger_crypto::password::{Hasher, OutOfMemory, Params, PasswordHash};
@@ -77,7 +77,7 @@ pub async fn verify(cx: &Cx, who: Who<'_>, password: Password) -> Result<Verifie
 }
 
 /// Failures are in the log one by one; the audit trail tells of them when they become too many.
-pub(crate) fn log_wrong(cx: &Cx, account: Option<AccountId>) {
+pub fn log_wrong(cx: &Cx, account: Option<AccountId>) {
     let event = cx.event(Kind::Login).refused().detail("wrong credentials");
     account.map_or(event.clone(), |account| event.account(account)).log();
 }

@@ -1,6 +1,9 @@
 //! Making an account with its password, changing the password, and closing the account.
 
-use super::verify::{Verified, Who, verify};
+mod verify;
+
+pub use verify::{Verified, Who, log_wrong, verify};
+
 use super::{Error, Password, store};
 use crate::accounts::{self, Name, NewAccount};
 use crate::app::Cx;
