@@ -9,16 +9,18 @@ impl Trail {
     /// and an event that is not sealed.
     async fn used() -> Self {
         let trail = Self::new();
+        // Ids of one millisecond are in no order.
+        let later = |millis| NOW.plus(std::time::Duration::from_millis(millis));
         for old in 0..2 {
             trail.append(event(Kind::SignUp, old, NOW.minus(DAY))).await;
         }
         trail.append(event(Kind::Login, 1, NOW)).await;
-        trail.append(event(Kind::Login, 2, NOW).detail("pwd")).await;
-        trail.append(event(Kind::Logout, 3, NOW).refused()).await;
+        trail.append(event(Kind::Login, 2, later(1)).detail("pwd")).await;
+        trail.append(event(Kind::Logout, 3, later(2)).refused()).await;
         trail.seal().await;
         let system = Origin { actor: Actor::System, address: None, request_id: Uuid::nil() };
-        trail.append(Event::new(Kind::KeyPublish, system, NOW)).await;
-        trail.append(event(Kind::Login, 2, NOW)).await;
+        trail.append(Event::new(Kind::KeyPublish, system, later(3))).await;
+        trail.append(event(Kind::Login, 2, later(4))).await;
         trail.seal().await;
         assert_eq!(trail.expire(NOW).await, 2);
         trail.erase(1).await;
