@@ -4,6 +4,7 @@
 
 #![allow(clippy::print_stderr)] // Here people are spoken to.
 
+mod audit;
 mod config;
 mod key;
 mod logging;
@@ -33,6 +34,7 @@ pub fn main() -> ExitCode {
         Some(("config", args)) => config::run(args),
         Some(("key", args)) => key::run(args),
         Some(("token", args)) => token::run(args),
+        Some(("audit", args)) => audit::run(args),
         Some(("completions", args)) => Ok(completions(args)),
         _ => Err(ExitCode::from(WRONG)),
     };
@@ -51,6 +53,7 @@ pub fn command() -> Command {
         .subcommand(config_command())
         .subcommand(key_command())
         .subcommand(token_command())
+        .subcommand(audit_command())
         .subcommand(
             leaf("completions", "Print a completion script for a shell", "claviger completions bash")
                 .arg(Arg::new("shell").value_name("SHELL").required(true).value_parser(value_parser!(Shell))),
@@ -87,6 +90,17 @@ fn token_command() -> Command {
         with_settings(leaf("inspect", inspect, "echo \"$TOKEN\" | claviger token inspect -"), SHORT)
             .arg(token),
     )
+}
+
+fn audit_command() -> Command {
+    let (list, verify) =
+        ("List what was done, newest first", "Say whether the audit trail is as it was written");
+    let list = leaf("list", list, "claviger audit list --event login --since 24h");
+    let verify = leaf("verify", verify, "claviger audit verify --data-dir /var/lib/claviger");
+    group("audit", "Look at the audit trail")
+        .after_help("Example: claviger audit verify")
+        .subcommand(with_settings(list, SHORT).args(audit::list_arguments()))
+        .subcommand(with_settings(verify, &[SHORT, &["master_key_file"]].concat()))
 }
 
 /// A command that has commands.

@@ -6,6 +6,7 @@
 mod harness;
 
 mod accounts;
+mod audit;
 mod bad_credentials;
 mod bad_fields;
 mod bad_input;
