@@ -2,7 +2,7 @@
 
 pub mod extract;
 
-use crate::audit::{Event, Kind, Origin};
+use crate::audit::{self, Event, Kind, Origin};
 use crate::base::time::{Clock, Timestamp};
 use crate::config::Config;
 use crate::db::Db;
@@ -44,8 +44,7 @@ pub struct Secrets {
 impl Secrets {
     /// Derives them.
     pub fn of(master: &MasterKey) -> Self {
-        let key = |purpose| MacKey::new(*master.derive(purpose));
-        Self { refresh: key("refresh-token"), audit: key("audit") }
+        Self { refresh: MacKey::new(*master.derive("refresh-token")), audit: audit::key(master) }
     }
 }
 

@@ -9,16 +9,18 @@ impl Trail {
     /// and an event that is not sealed.
     async fn used() -> Self {
         let trail = Self::new();
+        // Ids of one millisecond are in no order.
+        let later = |millis| NOW.plus(std::time::Duration::from_millis(millis));
         for old in 0..2 {
             trail.append(event(Kind::SignUp, old, NOW.minus(DAY))).await;
         }
         trail.append(event(Kind::Login, 1, NOW)).await;
-        trail.append(event(Kind::Login, 2, NOW).detail("pwd")).await;
-        trail.append(event(Kind::Logout, 3, NOW).refused()).await;
+        trail.append(event(Kind::Login, 2, later(1)).detail("pwd")).await;
+        trail.append(event(Kind::Logout, 3, later(2)).refused()).await;
         trail.seal().await;
         let system = Origin { actor: Actor::System, address: None, request_id: Uuid::nil() };
-        trail.append(Event::new(Kind::KeyPublish, system, NOW)).await;
-        trail.append(event(Kind::Login, 2, NOW)).await;
+        trail.append(Event::new(Kind::KeyPublish, system, later(3))).await;
+        trail.append(event(Kind::Login, 2, later(4))).await;
         trail.seal().await;
         assert_eq!(trail.expire(NOW).await, 2);
         trail.erase(1).await;
@@ -219,6 +221,32 @@ async fn what_an_attacker_does_is_noticed_and_stays_so() {
     }
 }
 
+/// Parts of a history that a restored backup made undone, genuine as they are, do not fit into the other.
+#[tokio::test]
+async fn an_event_of_another_history_is_noticed() {
+    let trail = Trail::new();
+    let append_and_seal = async |kind: Kind| {
+        trail.append(event(kind, 1, NOW)).await;
+        trail.seal().await;
+    };
+    append_and_seal(Kind::SignUp).await;
+    trail.save().await;
+    append_and_seal(Kind::Login).await;
+    trail.tamper("CREATE TABLE undone AS SELECT * FROM audit_events WHERE place = 2").await;
+    trail.restore().await;
+    append_and_seal(Kind::Logout).await;
+    let replace = async || {
+        trail.tamper("DELETE FROM audit_events WHERE place = 2").await;
+        trail.tamper("INSERT INTO audit_events SELECT * FROM undone").await;
+        trail.broken().await.unwrap()
+    };
+    let (place, why) = replace().await;
+    assert!(place == 2 && why == "the mark of the last event is of another event", "{place}: {why}");
+    append_and_seal(Kind::Login).await;
+    let (place, why) = replace().await;
+    assert!(place == 3 && why.contains(CHANGED), "{place}: {why}");
+}
+
 #[tokio::test]
 async fn a_second_event_at_one_place_is_counted() {
     let trail = Trail::new();
@@ -241,6 +269,10 @@ async fn after_tampering_the_chain_is_neither_made_longer_nor_cut() {
     assert!(matches!(flow::seal(&trail.db, &trail.key).await, Err(Error::Broken(_))));
     trail.tamper("DELETE FROM audit_chain WHERE name = 'head'").await;
     assert!(matches!(flow::seal(&trail.db, &trail.key).await, Err(Error::Broken(_))));
+    trail.save().await;
+    trail.tamper("DELETE FROM audit_events WHERE place IS NOT NULL").await;
+    assert!(matches!(flow::seal(&trail.db, &trail.key).await, Err(Error::Broken(_))), "an anchor is left");
+    trail.restore().await;
     trail.tamper("UPDATE audit_events SET detail = 'x' WHERE place = 4").await;
     let expired = flow::expire(&trail.db, &trail.key, NOW.plus(DAY), 10).await;
     assert!(matches!(expired, Err(Error::Broken(Broken { place: 4, .. }))), "{expired:?}");

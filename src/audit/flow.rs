@@ -185,7 +185,7 @@ pub async fn list(db: &Db, filter: Filter, page: Page) -> Result<Vec<Entry>, db:
 }
 
 /// Takes the personal part out of all events of an account, in the transaction that deletes it. What has
-/// still to be said of the deletion is appended afterwards, as [`Event::anonymous`].
+/// still to be said of the deletion is appended afterwards, as [`Event::unlinked`].
 ///
 /// # Errors
 /// If the database fails.

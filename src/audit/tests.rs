@@ -104,6 +104,27 @@ async fn two_servers_seal_side_by_side() {
     assert_eq!(trail.verify().await, Verified { events: 20, unsealed: 0, broken: None });
 }
 
+/// A walk takes several reads, between which the chain may lose its beginning and grow at its end.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[allow(clippy::disallowed_methods)]
+async fn a_walk_is_not_confused_by_what_goes_on_beside_it() {
+    let trail = Trail::new();
+    let many = |tx: &mut Tx<'_>| (0..2500).try_for_each(|_| flow::append(tx, &event(Kind::Login, 1, NOW)));
+    for _ in 0..5 {
+        trail.db.write::<_, crate::db::Error, _>(many).await.unwrap();
+        let (db, key) = (trail.db.clone(), trail.key.clone());
+        let beside = tokio::spawn(async move {
+            let sealed = flow::seal(&db, &key).await.unwrap();
+            (sealed, flow::expire(&db, &key, NOW.plus(DAY), sealed).await.unwrap())
+        });
+        while !beside.is_finished() {
+            assert_eq!(trail.verify().await.broken, None);
+        }
+        assert_eq!(beside.await.unwrap(), (2500, 2500));
+    }
+    assert_eq!(trail.verify().await, Verified::default());
+}
+
 #[tokio::test]
 async fn events_are_listed_newest_first_by_page_and_filter() {
     let trail = Trail::new();

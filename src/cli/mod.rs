@@ -5,6 +5,7 @@
 #![allow(clippy::print_stderr)] // Here people are spoken to.
 
 mod api_key;
+mod audit;
 mod commands;
 mod config;
 mod key;
@@ -42,6 +43,7 @@ pub fn main() -> ExitCode {
         Some(("session", args)) => session::run(args),
         Some(("api-key", args)) => api_key::run(args),
         Some(("token", args)) => token::run(args),
+        Some(("audit", args)) => audit::run(args),
         Some(("completions", args)) => Ok(completions(args)),
         _ => Err(ExitCode::from(WRONG)),
     };
@@ -63,6 +65,7 @@ pub fn command() -> Command {
         .subcommand(commands::user())
         .subcommand(commands::session())
         .subcommand(commands::api_key())
+        .subcommand(audit_command())
         .subcommand(
             leaf("completions", "Print a completion script for a shell", "claviger completions bash")
                 .arg(Arg::new("shell").value_name("SHELL").required(true).value_parser(value_parser!(Shell))),
@@ -99,6 +102,17 @@ fn token_command() -> Command {
         with_settings(leaf("inspect", inspect, "echo \"$TOKEN\" | claviger token inspect -"), SHORT)
             .arg(token),
     )
+}
+
+fn audit_command() -> Command {
+    let (list, verify) =
+        ("List what was done, newest first", "Say whether the audit trail is as it was written");
+    let list = leaf("list", list, "claviger audit list --event login --since 24h");
+    let verify = leaf("verify", verify, "claviger audit verify --data-dir /var/lib/claviger");
+    group("audit", "Look at the audit trail")
+        .after_help("Example: claviger audit verify")
+        .subcommand(with_settings(list, SHORT).args(audit::list_arguments()))
+        .subcommand(with_settings(verify, &[SHORT, &["master_key_file"]].concat()))
 }
 
 /// A command that has commands.

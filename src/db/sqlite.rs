@@ -167,6 +167,8 @@ fn connect(path: &Path, access: OpenFlags) -> Result<Connection, Error> {
     let connection = Connection::open_with_flags(path, access | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
     connection.busy_timeout(std::time::Duration::from_secs(2))?;
     connection.pragma_update(None, "foreign_keys", true)?;
+    // What is deleted is overwritten: a deleted account's data does not linger in free pages.
+    connection.pragma_update(None, "secure_delete", true)?;
     connection.set_prepared_statement_cache_capacity(128);
     Ok(connection)
 }

@@ -65,9 +65,8 @@ pub(crate) fn live(
 /// Stores a used session if its refresh token is still the one of `generation` and it has not ended.
 /// Says whether it did.
 pub(crate) fn rotate(tx: &mut Tx<'_>, used: &Session, generation: u32) -> Result<bool, Error> {
-    let sql =
-        "UPDATE sessions SET last_used_at = $1, expires_at = $2, access_expires_at = $3, generation = $4,
-            refresh_digest = $5, spent_at = $6, address = $7, user_agent = $8
+    let sql = "UPDATE sessions SET last_used_at = $1, expires_at = $2, access_expires_at = $3,
+            generation = $4, refresh_digest = $5, spent_at = $6, address = $7, user_agent = $8
         WHERE id = $9 AND generation = $10 AND ended_at IS NULL";
     let spent = used.spent.to_bytes();
     let values = [
@@ -107,10 +106,12 @@ pub(crate) fn end(
     };
     // Not null, so that every engine knows the type of the parameter.
     let (any, nobody) = (i64::from(only.is_none()), Uuid::nil());
-    let sql = "UPDATE sessions SET ended_at = $1, expires_at = CASE WHEN expires_at < $1 THEN expires_at ELSE $1 END
+    let sql = "UPDATE sessions
+        SET ended_at = $1, expires_at = CASE WHEN expires_at < $1 THEN expires_at ELSE $1 END
         WHERE account_id = $2 AND ended_at IS NULL AND (id = $3 OR $4 = 1) AND id <> $5
-        RETURNING id, account_id, client_id, scope, created_at, last_used_at, absolute_expires_at, expires_at,
-            access_expires_at, ended_at, generation, refresh_digest, spent_at, status_index, address, user_agent";
+        RETURNING id, account_id, client_id, scope, created_at, last_used_at, absolute_expires_at,
+            expires_at, access_expires_at, ended_at, generation, refresh_digest, spent_at, status_index,
+            address, user_agent";
     let values = [
         now.into(),
         account.0.into(),

@@ -7,6 +7,7 @@ mod harness;
 
 mod accounts;
 mod addresses;
+mod audit;
 mod bad_credentials;
 mod bad_fields;
 mod bad_input;
