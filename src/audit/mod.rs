@@ -195,6 +195,13 @@ impl Event {
         Self { account: Some(account), ..self }
     }
 
+    /// The account that is concerned and whose owner did it.
+    #[must_use]
+    pub fn by_owner(self, account: AccountId) -> Self {
+        let origin = Origin { actor: Actor::Account(account), ..self.origin };
+        Self { account: Some(account), origin, ..self }
+    }
+
     /// The session that is concerned.
     #[must_use]
     pub fn session(self, session: SessionId) -> Self {

@@ -7,6 +7,7 @@ use crate::base::time::Clock;
 use crate::base::{id, random};
 use crate::config::Hash;
 use crate::db::Db;
+use crate::jobs;
 use crate::keys::{self, Keyring};
 use crate::password_pool::PasswordPool;
 use crate::status::Statuses;
@@ -40,6 +41,16 @@ impl Offline {
         let app = Arc::new(App { config, db, keyring, secrets, passwords, statuses, clock });
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
         Ok(Self { cx: Cx { app, now, origin: operator(now), user_agent: None }, runtime })
+    }
+
+    /// Runs a change to its end, and until every server has seen it: what a command says is done holds.
+    pub(super) fn change<T, E: Display>(
+        &self,
+        flow: impl Future<Output = Result<T, E>>,
+    ) -> Result<T, ExitCode> {
+        let result = self.run(flow)?;
+        self.runtime.block_on(tokio::time::sleep(jobs::SEEN_AFTER));
+        Ok(result)
     }
 
     /// Runs a flow to its end.

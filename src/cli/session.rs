@@ -51,14 +51,14 @@ fn revoke(args: &ArgMatches) -> Result<ExitCode, ExitCode> {
     if let Some(user) = args.get_one::<String>("user") {
         let account = offline.run(accounts::flow::find(&offline.cx, user))?;
         let ended = sessions::flow::end(&offline.cx, account.id, Which::All, Kind::Revoke);
-        let ended = offline.run(ended)?;
+        let ended = offline.change(ended)?;
         print(format_args!("{ended} sessions were ended.\n"));
         return Ok(ExitCode::SUCCESS);
     }
     let id = args.get_one::<String>("id").map(String::as_str).unwrap_or_default();
     let id =
         SessionId::parse(id).ok_or_else(|| failed("this is no session's id; see claviger session list"))?;
-    offline.run(admin::flow::end_session(&offline.cx, id))?;
+    offline.change(admin::flow::end_session(&offline.cx, id))?;
     print(format_args!("{id} was ended.\n"));
     Ok(ExitCode::SUCCESS)
 }

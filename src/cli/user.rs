@@ -84,7 +84,7 @@ fn show(offline: &Offline, account: &Account, json: bool) -> Result<ExitCode, Ex
 }
 
 fn disable(offline: &Offline, account: &Account) -> Result<ExitCode, ExitCode> {
-    let ended = offline.run(admin::flow::disable(&offline.cx, account.id))?;
+    let ended = offline.change(admin::flow::disable(&offline.cx, account.id))?;
     print(format_args!("{} is disabled; {ended} sessions were ended.\n", account.id));
     Ok(ExitCode::SUCCESS)
 }
@@ -103,7 +103,7 @@ fn delete(offline: &Offline, account: &Account, yes: bool) -> Result<ExitCode, E
             return Err(failed("nothing was deleted"));
         }
     }
-    offline.run(credentials::flow::delete_account(&offline.cx, account.id))?;
+    offline.change(credentials::flow::delete_account(&offline.cx, account.id))?;
     print(format_args!("{} is deleted.\n", account.id));
     Ok(ExitCode::SUCCESS)
 }
@@ -116,7 +116,7 @@ fn set_password(offline: &Offline, account: &Account, keep: bool) -> Result<Exit
     let password = Password::new(&typed.into(), &policy, email.as_ref(), name.as_ref())
         .map_err(|why| failed(format!("the password {why}")))?;
     let sessions = if keep { Sessions::Keep } else { Sessions::End(Which::All) };
-    offline.run(credentials::flow::set_password(&offline.cx, account.id, password, sessions))?;
+    offline.change(credentials::flow::set_password(&offline.cx, account.id, password, sessions))?;
     print(format_args!("{} has a new password.\n", account.id));
     Ok(ExitCode::SUCCESS)
 }

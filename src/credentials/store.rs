@@ -9,6 +9,8 @@ use crate::db::{Error, Row, Tx};
 pub(crate) struct Stored {
     pub(crate) account: AccountId,
     pub(crate) phc: String,
+    /// Whether the account is not disabled.
+    pub(crate) active: bool,
 }
 
 /// Stores an account's first hash.
@@ -20,21 +22,22 @@ pub(crate) fn insert(tx: &mut Tx<'_>, account: AccountId, phc: &str, now: Timest
 
 /// The account of a mailbox.
 pub(crate) fn by_email(tx: &mut Tx<'_>, email_key: &str) -> Result<Option<Stored>, Error> {
-    let sql = "SELECT accounts.id, passwords.phc FROM accounts
+    let sql = "SELECT accounts.id, passwords.phc, accounts.disabled_at FROM accounts
         JOIN passwords ON passwords.account_id = accounts.id WHERE accounts.email_key = $1";
     tx.first(sql, &[email_key.into()], read)
 }
 
 /// The accounts that bear a name, two at most: more make no difference.
 pub(crate) fn by_name(tx: &mut Tx<'_>, name: &str) -> Result<Vec<Stored>, Error> {
-    let sql = "SELECT accounts.id, passwords.phc FROM accounts
+    let sql = "SELECT accounts.id, passwords.phc, accounts.disabled_at FROM accounts
         JOIN passwords ON passwords.account_id = accounts.id WHERE accounts.name = $1 LIMIT 2";
     tx.all(sql, &[name.into()], read)
 }
 
 /// An account by its id.
 pub(crate) fn by_id(tx: &mut Tx<'_>, account: AccountId) -> Result<Option<Stored>, Error> {
-    let sql = "SELECT account_id, phc FROM passwords WHERE account_id = $1";
+    let sql = "SELECT accounts.id, passwords.phc, accounts.disabled_at FROM accounts
+        JOIN passwords ON passwords.account_id = accounts.id WHERE accounts.id = $1";
     tx.first(sql, &[account.0.into()], read)
 }
 
@@ -66,5 +69,6 @@ fn read(row: &Row<'_>) -> Result<Stored, Error> {
         Err(Error::Corrupt(_)) => String::new(),
         read => read?,
     };
-    Ok(Stored { account, phc })
+    let disabled_at: Option<Timestamp> = row.get(2)?;
+    Ok(Stored { account, phc, active: disabled_at.is_none() })
 }

@@ -18,6 +18,9 @@ use tokio::time::MissedTickBehavior;
 /// How often changes of others are looked for. They hold within a second everywhere.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 
+/// When every server has seen a change, but for one that is badly overloaded.
+pub const SEEN_AFTER: Duration = Duration::from_millis(400);
+
 /// How often new events are chained.
 const SEAL_EVERY: Duration = Duration::from_secs(1);
 

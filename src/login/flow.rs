@@ -17,7 +17,7 @@ pub async fn log_in(cx: &Cx, identifier: &str, password: Password) -> Result<Tok
     let verified = verify(cx, Who::Identifier(identifier), password).await?;
     let account = verified.account();
     let opening = sessions::flow::prepare(cx, account).await?;
-    let event = cx.event(Kind::Login).account(account).session(opening.session.id);
+    let event = cx.event(Kind::Login).by_owner(account).session(opening.session.id);
     let (session, noted, asked) = (opening.session.clone(), event.clone(), cx.clone());
     let opened = cx
         .app

@@ -178,7 +178,8 @@ impl Rotation {
         if !store::rotate(tx, &used, self.generation)? {
             return Ok(None);
         }
-        audit::flow::append(tx, &self.event(Kind::Refresh, &used))?;
+        let event = self.cx.event(Kind::Refresh).by_owner(used.account).session(used.id);
+        audit::flow::append(tx, &event)?;
         Ok(Some(Outcome::Refreshed { session: Box::new(used), until }))
     }
 
@@ -193,13 +194,10 @@ impl Rotation {
 
     fn end_for_reuse(&self, tx: &mut Tx<'_>, session: &Session) -> Result<Outcome, Error> {
         let ended = store::end(tx, session.account, Which::One(session.id), self.cx.now)?;
-        let event = self.event(Kind::RefreshReuse, session).refused();
+        // Whoever did it: the owner or a thief.
+        let event = self.cx.event(Kind::RefreshReuse).refused().account(session.account).session(session.id);
         audit::flow::append(tx, &event)?;
         Ok(Outcome::Reused { ended, event })
-    }
-
-    fn event(&self, kind: Kind, session: &Session) -> Event {
-        self.cx.event(kind).account(session.account).session(session.id)
     }
 }
 

@@ -55,17 +55,16 @@ pub async fn refresh(db: &Db, statuses: &Statuses, now: Timestamp) -> Result<(),
 /// # Errors
 /// If the database fails.
 pub async fn next_index(db: &Db, statuses: &Statuses) -> Result<u64, db::Error> {
-    if let Some(index) = statuses.free.lock().unwrap_or_else(PoisonError::into_inner).next() {
+    let mut free = statuses.free.lock().await;
+    if let Some(index) = free.next() {
         return Ok(index);
     }
     let end = db.write::<_, db::Error, _>(|tx| store::reserve(tx, BLOCK.into())).await?;
     let end = end.ok_or_else(|| db::Error::Corrupt("there is no counter of status indices".into()))?;
     statuses.allocated.fetch_max(end, Ordering::Relaxed);
-    let mut block = end.saturating_sub(BLOCK.into())..end;
-    let index = block.next().unwrap_or(end);
-    // If another request has brought a block meanwhile, the rest of that one is lost; there are enough.
-    *statuses.free.lock().unwrap_or_else(PoisonError::into_inner) = block;
-    Ok(index)
+    let first = end.saturating_sub(BLOCK.into());
+    *free = first.saturating_add(1)..end;
+    Ok(first)
 }
 
 /// The signed list as it is sent.

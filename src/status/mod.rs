@@ -46,8 +46,8 @@ pub struct Statuses {
     version: AtomicU64,
     /// The next index that no server has taken, as last seen.
     allocated: AtomicU64,
-    /// Indices that this server has taken and not given out yet.
-    free: Mutex<Range<u64>>,
+    /// Indices that this server has taken and not given out yet. Held while more are taken.
+    free: tokio::sync::Mutex<Range<u64>>,
     /// When the database was last looked at.
     looked_at: Mutex<Option<Timestamp>>,
     built: Mutex<HashMap<u64, Built>>,
@@ -59,7 +59,7 @@ impl Default for Statuses {
             ended: RwLock::default(),
             version: AtomicU64::default(),
             allocated: AtomicU64::default(),
-            free: Mutex::new(0..0),
+            free: tokio::sync::Mutex::new(0..0),
             looked_at: Mutex::default(),
             built: Mutex::default(),
         }

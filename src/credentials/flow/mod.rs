@@ -39,7 +39,7 @@ pub async fn sign_up(
 async fn create(cx: &Cx, account: &NewAccount, password: &Password) -> Result<(), Error> {
     accounts::flow::expect_free(cx, &account.email).await?;
     let (row, phc) = (account.clone(), hash(cx, password).await?);
-    let event = cx.event(Kind::SignUp).account(account.id);
+    let event = cx.event(Kind::SignUp).by_owner(account.id);
     let noted = event.clone();
     cx.app
         .db

@@ -2,7 +2,7 @@
 
 use crate::accounts::Name;
 use crate::app::Cx;
-use crate::audit::{Event, Kind};
+use crate::audit::{self, Kind};
 use crate::base::email::Email;
 use crate::base::id::AccountId;
 use crate::base::random;
@@ -61,7 +61,7 @@ pub async fn verify(cx: &Cx, who: Who<'_>, password: Password) -> Result<Verifie
     let checked =
         cx.app.passwords.run(move |hasher| check(hasher, &password, &expected, params, salt)).await??;
     match (found, checked) {
-        (Some(stored), Checked::Right { renewed }) => {
+        (Some(stored), Checked::Right { renewed }) if stored.active => {
             guess.succeeded(cx).await?;
             Ok(match renewed {
                 Some(hash) => renew(cx, stored, &hash).await,
@@ -145,15 +145,15 @@ async fn renew(cx: &Cx, stored: Stored, hash: &PasswordHash) -> Verified {
         .write::<_, db::Error, _>(move |tx| {
             let replaced = store::replace(tx, &old, &row, now)?;
             if replaced {
-                crate::audit::flow::append(tx, &noted)?;
+                audit::flow::append(tx, &noted)?;
             }
             Ok(replaced)
         })
         .await;
     match replaced {
         Ok(true) => {
-            Event::log(&event);
-            Verified(Stored { account, phc })
+            event.log();
+            Verified(Stored { phc, ..stored })
         }
         Ok(false) => Verified(stored),
         Err(error) => {
