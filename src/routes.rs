@@ -52,7 +52,7 @@ pub fn table(config: &Config) -> Vec<Route> {
         post("/logout", Token, CHANGE, &sessions::api::LOG_OUT, sessions::api::log_out),
         post("/token", Anyone, TOKEN, &oauth::api::TOKEN, oauth::api::token),
         post("/revoke", ApiKey, TOKEN, &oauth::api::REVOKE, oauth::api::revoke),
-        post("/introspect", ApiKey, TOKEN, &oauth::api::INTROSPECT, oauth::api::introspect),
+        post("/introspect", ApiKey, Free, &oauth::api::INTROSPECT, oauth::api::introspect),
         get("/status/{list}", Anyone, Free, &status::api::GET_STATUS_LIST, status::api::status_list),
         get("/jwks", Token, Free, &keys::api::GET_JWKS, keys::api::jwks),
         get("/.well-known/jwks.json", Anyone, Free, &keys::api::GET_JWK_SET, keys::api::jwk_set),

@@ -48,8 +48,8 @@ pub const SIGN_UP: Limit = Limit::Of(&Class { name: "sign-up", burst: 100, each_
 /// Checking passwords. Wrong ones are counted elsewhere too.
 pub const LOG_IN: Limit = Limit::Of(&Class { name: "log-in", burst: 300, each_minute: 300 });
 
-/// What services and apps do with tokens: refreshing, asking, revoking.
-pub const TOKEN: Limit = Limit::Of(&Class { name: "token", burst: 600, each_minute: 1200 });
+/// What apps do with tokens: refreshing, revoking. A signature each, so one network may take a part of a core.
+pub const TOKEN: Limit = Limit::Of(&Class { name: "token", burst: 6000, each_minute: 12_000 });
 
 /// Changing an account, ending its sessions.
 pub const CHANGE: Limit = Limit::Of(&Class { name: "change", burst: 120, each_minute: 60 });

@@ -26,5 +26,6 @@ mod passwords;
 mod program;
 mod shutdown;
 mod slow;
+mod status;
 mod surface;
 mod tidy;
