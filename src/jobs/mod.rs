@@ -49,25 +49,30 @@ pub fn start(app: &Arc<App>) -> Jobs {
 }
 
 /// Runs `job` again and again. What fails is logged and tried again at the next turn.
+#[allow(clippy::disallowed_methods)]
 async fn every<E, F>(period: Duration, name: &'static str, app: Arc<App>, job: impl Fn(Arc<App>) -> F + Send)
 where
-    E: Display,
-    F: Future<Output = Result<(), E>> + Send,
+    E: Display + Send + 'static,
+    F: Future<Output = Result<(), E>> + Send + 'static,
 {
     let mut turns = tokio::time::interval(period);
     turns.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut failing = false;
     loop {
         turns.tick().await;
-        match job(app.clone()).await {
-            Ok(()) => failing = false,
-            // Once, not four times a second.
-            Err(_) if failing => {}
-            Err(error) => {
-                failing = true;
-                tracing::error!(job = name, %error, "a job fails; it is tried again");
-            }
+        // A task of its own, so that a panic ends this turn and not the job.
+        let mut turn = JoinSet::new();
+        turn.spawn(job(app.clone()));
+        let error = match turn.join_next().await {
+            Some(Ok(Ok(()))) | None => None,
+            Some(Ok(Err(error))) => Some(error.to_string()),
+            Some(Err(error)) => Some(error.to_string()),
+        };
+        // Once, not four times a second.
+        if let (Some(error), false) = (&error, failing) {
+            tracing::error!(job = name, error, "a job fails; it is tried again");
         }
+        failing = error.is_some();
     }
 }
 
