@@ -42,6 +42,8 @@ pub struct Config {
     pub rsa_bits: RsaBits,
     /// How long a key signs before the next one does.
     pub key_rotation: Duration,
+    /// Whether each refresh is in the audit trail.
+    pub audit_refreshes: bool,
     /// How long audit records are kept.
     pub audit_retention: Duration,
     /// Shortest password, in characters.
@@ -175,6 +177,7 @@ impl Config {
             ("signing_alg", text(&self.signing_alg.name())),
             ("rsa_bits", small(self.rsa_bits.count())),
             ("key_rotation", time(self.key_rotation)),
+            ("audit_refreshes", Some(self.audit_refreshes.into())),
             ("audit_retention", time(self.audit_retention)),
             ("password_min_length", number(self.password_min_length)),
             ("get_login", Some(self.get_login.into())),

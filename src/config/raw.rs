@@ -62,6 +62,12 @@ pub const SETTINGS: &[Setting] = &[
     setting("signing_alg", "ALG", "RS256", "How new keys sign tokens: RS256, ES256 or EdDSA"),
     setting("rsa_bits", "BITS", "2048", "Size of a new RSA key: 2048, 3072 or 4096"),
     setting("key_rotation", "TIME", "90d", "How long a key signs before the next one does, from 5s to 1000d"),
+    setting(
+        "audit_refreshes",
+        "BOOL",
+        "true",
+        "Whether each refresh is in the audit trail: half a kB each, so perhaps not with millions of users",
+    ),
     setting("audit_retention", "TIME", "365d", "How long audit records are kept, from 1d to 3650d"),
     setting(
         "password_min_length",

@@ -50,6 +50,7 @@ pub fn resolve(raw: &Raw) -> Result<Config, Vec<Fault>> {
             "Choose one of these",
         ),
         key_rotation: r.key_rotation(),
+        audit_refreshes: r.boolean("audit_refreshes", true),
         audit_retention: r.audit_retention(),
         password_min_length: r.number(
             "password_min_length",

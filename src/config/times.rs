@@ -15,8 +15,7 @@ impl Resolver<'_> {
     pub(super) fn sessions(&mut self) -> (Duration, Duration) {
         let idle = self.time("session_idle_ttl", 30 * DAY, 60, 400 * DAY, "15m, 12h or 30d");
         let most = self.time("session_ttl", 90 * DAY, 60, 400 * DAY, "12h, 30d or 90d");
-        let both = self.raw.get("session_idle_ttl").is_some() && self.raw.get("session_ttl").is_some();
-        if idle > most && both {
+        if idle > most && self.raw.get("session_idle_ttl").is_some() {
             self.faults.push(self.raw.fault(
                 "session_idle_ttl",
                 "a session cannot be unused for longer than session_ttl lets it live",
@@ -62,7 +61,7 @@ mod tests {
     fn a_session_is_never_idle_for_longer_than_it_lives() {
         assert_eq!(sessions(&[]), Some((30, 90)));
         assert_eq!(sessions(&[("session_ttl", "7d")]), Some((7, 7)), "the default gives way");
-        assert_eq!(sessions(&[("session_idle_ttl", "200d")]), Some((90, 90)));
+        assert_eq!(sessions(&[("session_idle_ttl", "200d")]), None, "raise session_ttl too");
         assert_eq!(sessions(&[("session_idle_ttl", "7d"), ("session_ttl", "7d")]), Some((7, 7)));
         assert_eq!(sessions(&[("session_idle_ttl", "8d"), ("session_ttl", "7d")]), None);
     }

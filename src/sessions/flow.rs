@@ -178,8 +178,10 @@ impl Rotation {
         if !store::rotate(tx, &used, self.generation)? {
             return Ok(None);
         }
-        let event = self.cx.event(Kind::Refresh).by_owner(used.account).session(used.id);
-        audit::flow::append(tx, &event)?;
+        if cx.app.config.audit_refreshes {
+            let event = cx.event(Kind::Refresh).by_owner(used.account).session(used.id);
+            audit::flow::append(tx, &event)?;
+        }
         Ok(Some(Outcome::Refreshed { session: Box::new(used), until }))
     }
 
