@@ -6,6 +6,7 @@ mod callers;
 mod database;
 mod program;
 mod token;
+mod tokens;
 mod wire;
 
 pub use app::{NOW, TestApp};
@@ -13,4 +14,5 @@ pub use callers::{Account, Anonymous, Answer, ByApiKey, ByPassword, ByToken, Cal
 pub use database::{count, database};
 pub use program::{Program, free_port};
 pub use token::decode;
+pub use tokens::{Tokens, assert_refused_everywhere, refresh, refreshing};
 pub use wire::{Wire, assert_problem, exchange, quick, routes, statuses};
