@@ -24,6 +24,8 @@ mod login;
 mod logs;
 mod passwords;
 mod program;
+mod refresh;
+mod refresh_limits;
 mod shutdown;
 mod slow;
 mod status;

@@ -1,11 +1,11 @@
 //! Every route × every kind of caller → the expected status, from the one table of routes.
 
-use crate::harness::{Account, Answer, ByPassword, ByToken, Caller, TestApp, decode, send};
+use crate::harness::{Account, Answer, ByPassword, ByToken, Caller as _, TestApp, as_asked, path, send};
 use claviger::api_keys::KeyScope;
 use claviger::http::openapi::Access;
 use claviger::routes::{Route, table};
-use reqwest::{Method, RequestBuilder};
-use serde_json::{Value, json};
+use reqwest::Method;
+use serde_json::json;
 use std::time::Duration;
 
 /// Every kind of caller there is.
@@ -94,56 +94,6 @@ async fn shown(app: &TestApp) -> Shown {
     }
 }
 
-/// The path with parameters that name something of `ann`'s.
-fn path(route: &Route, ann: &Account<'_>) -> String {
-    let session = decode(&ann.token).1["sid"].as_str().unwrap().to_owned();
-    let path = route.path.replace("{id}", &session).replace("{list}", "0");
-    assert!(!path.contains('{'), "give {path} parameters that work");
-    path
-}
-
-enum Body {
-    Json(Value),
-    Form(Vec<(&'static str, String)>),
-}
-
-/// A body that works for `ann`, if the route takes one.
-fn body(route: &Route, ann: &Account<'_>) -> Option<Body> {
-    let password = &ann.password;
-    let body = match (route.method, route.path) {
-        ("POST", "/user") => Body::Json(
-            json!({"email": format!("new.{}", ann.email), "name": "new", "password": "a lasting password"}),
-        ),
-        ("POST", "/login") => Body::Json(json!({"email": ann.email, "password": password})),
-        ("PATCH", "/user/profile") => Body::Json(json!({"name": "Ann"})),
-        ("PUT", "/user/password") => {
-            Body::Json(json!({"current_password": password, "new_password": "a longer walk"}))
-        }
-        ("DELETE", "/user") => Body::Json(json!({"password": password})),
-        ("POST", "/token") => Body::Form(vec![
-            ("grant_type", "refresh_token".to_owned()),
-            ("refresh_token", ann.refresh_token.clone()),
-        ]),
-        ("POST", "/introspect" | "/revoke") => Body::Form(vec![("token", ann.token.clone())]),
-        _ if route.operation.request.is_none() => return None,
-        (method, path) => panic!("give {method} {path} a body that works"),
-    };
-    Some(body)
-}
-
-fn request(caller: &impl Caller, route: &Route, ann: &Account<'_>) -> RequestBuilder {
-    let (method, path) = (Method::from_bytes(route.method.as_bytes()).unwrap(), path(route, ann));
-    match body(route, ann) {
-        Some(Body::Json(body)) => caller.request(method, &path).json(&body),
-        Some(Body::Form(fields)) => {
-            let fields: Vec<(&str, &str)> =
-                fields.iter().map(|(name, value)| (*name, value.as_str())).collect();
-            caller.form(&path, &fields)
-        }
-        None => caller.request(method, &path),
-    }
-}
-
 /// `ann`'s token with the scope `profile`.
 async fn reading_token(ann: &Account<'_>) -> String {
     let fields =
@@ -163,18 +113,18 @@ async fn call_as(kind: Kind, ann: &Account<'_>, shown: &Shown, route: &Route) ->
     let app = ann.app;
     let bearer = |token: &str| {
         let caller = ByToken { app, token: token.to_owned(), header: "authorization" };
-        request(&caller, route, ann)
+        as_asked(&caller, ann, route)
     };
     let (fitting, other) = match route.path {
         "/revoke" => (&shown.revokes, &shown.introspects),
         _ => (&shown.introspects, &shown.revokes),
     };
     let request = match kind {
-        Kind::Anonymous => request(&app.anonymous(), route, ann),
-        Kind::RightPassword => request(&ann.by_password(), route, ann),
+        Kind::Anonymous => as_asked(&app.anonymous(), ann, route),
+        Kind::RightPassword => as_asked(&ann.by_password(), ann, route),
         Kind::WrongPassword => {
             let wrong = ByPassword { password: "not ann's password".to_owned(), ..ann.by_password() };
-            request(&wrong, route, ann)
+            as_asked(&wrong, ann, route)
         }
         Kind::GoodToken => bearer(&ann.token),
         Kind::ReadingToken => bearer(&reading_token(ann).await),
@@ -235,7 +185,7 @@ async fn checklist_19_a_token_that_may_only_read_learns_what_it_lacks() {
     let ann = app.account("ann").await;
     let reader = ByToken { app: &app, token: reading_token(&ann).await, header: "authorization" };
     for route in table(&app.config()).iter().filter(|route| route.access == Access::Account) {
-        let answer = send(request(&reader, route, &ann)).await;
+        let answer = send(as_asked(&reader, &ann, route)).await;
         answer.problem(403, "insufficient-scope");
         assert_eq!(answer.header("www-authenticate"), CHALLENGE, "{} {}", route.method, route.path);
     }
@@ -280,7 +230,7 @@ async fn no_other_method_is_answered() {
             let known = routes.iter().any(|other| other.path == route.path && other.method == method);
             if !known {
                 let method = Method::from_bytes(method.as_bytes()).unwrap();
-                let answer = send(app.anonymous().request(method, &path(route, &ann))).await;
+                let answer = send(app.anonymous().request(method, &path(&ann, route))).await;
                 answer.problem(405, "method-not-allowed");
                 assert!(!answer.header("allow").is_empty());
             }
