@@ -14,7 +14,7 @@ pub(super) fn run(args: &ArgMatches) -> Result<ExitCode, ExitCode> {
     print(format_args!("{:<45} {:<8} {:<6} MADE\n", "KEY ID", "STATE", "ALG"));
     for key in keys {
         let (kid, alg) = (&key.public.kid, key.public.alg.name());
-        print(format_args!("{kid:<45} {:<8} {alg:<6} {}\n", key.state.name(), key.created_at));
+        print(format_args!("{kid:<45} {:<8} {alg:<6} {}\n", key.life.state.name(), key.life.created_at));
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -6,14 +6,17 @@ mod signals;
 pub use signals::Signals;
 
 use crate::app::App;
+use crate::audit::{Actor, Origin};
 use crate::base::time::Clock;
+use crate::base::{id, random};
 use crate::config::Config;
 use crate::db::{self, Db};
+use crate::keys::schedule::Policy;
 use crate::keys::{self, Keyring, KeyringWriter};
 use crate::password_pool::PasswordPool;
 use crate::routes;
 use accept::Phase;
-use claviger_crypto::jws::{KeyKind, RsaBits, SigningKey};
+use claviger_crypto::jws::SigningKey;
 use claviger_crypto::seal::MasterKey;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -121,38 +124,38 @@ fn bound(address: SocketAddr) -> std::io::Result<TcpSocket> {
 }
 
 async fn open_keyring(config: &Config, db: &Db, clock: &Clock) -> Result<Keyring, StartError> {
-    let stored = keys::flow::list(db).await?;
+    let is_new = keys::flow::list(db).await?.is_empty();
     // A new master key in place of a lost one would hide that it is lost.
-    let master = keys::master::obtain(&config.master_key, stored.is_empty())?;
+    let master = keys::master::obtain(&config.master_key, is_new)?;
+    let policy = Policy::of(config);
     let (writer, keyring) = Keyring::new();
-    if stored.is_empty() {
-        make_first_key(writer, config.rsa_bits, db.clone(), master, clock.clone());
+    if is_new {
+        make_first_key(writer, policy, db.clone(), master, clock.clone());
     } else {
-        writer.replace(keys::flow::open(stored, &master)?);
+        keys::flow::reload(db, &master, &policy, &writer).await?;
     }
     Ok(keyring)
 }
 
 /// Makes the first key on a thread of its own; what needs it waits, all else is served meanwhile.
 #[allow(clippy::disallowed_methods)]
-fn make_first_key(writer: KeyringWriter, bits: RsaBits, db: Db, master: MasterKey, clock: Clock) {
+fn make_first_key(writer: KeyringWriter, policy: Policy, db: Db, master: MasterKey, clock: Clock) {
     tokio::spawn(async move {
-        let made = tokio::task::spawn_blocking(move || SigningKey::generate(KeyKind::Rsa(bits))).await;
+        let made = tokio::task::spawn_blocking(move || SigningKey::generate(policy.kind)).await;
         let key = match made {
             Ok(Ok(key)) => key,
             Ok(Err(error)) => return tracing::error!(%error, "the first signing key could not be made"),
             Err(error) => return tracing::error!(%error, "the first signing key could not be made"),
         };
-        loop {
-            match keys::flow::adopt_first(&db, &master, &key, clock.now()).await {
-                Ok(set) => {
-                    tracing::info!(kid = set.active().public().kid, "made the first signing key");
-                    return writer.replace(set);
-                }
-                Err(error) => {
-                    tracing::error!(%error, "the first signing key could not be stored; trying again")
-                }
-            }
+        let adopt = async || {
+            let now = clock.now();
+            let request_id = id::uuid_v7(now, random::bytes());
+            let origin = Origin { actor: Actor::System, address: None, request_id };
+            keys::flow::adopt_first(&db, &master, &policy, &key, &origin, now).await?;
+            keys::flow::reload(&db, &master, &policy, &writer).await
+        };
+        while let Err(error) = adopt().await {
+            tracing::error!(%error, "the first signing key could not be stored; trying again");
             tokio::time::sleep(Duration::from_secs(1)).await;
         }
     });
