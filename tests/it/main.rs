@@ -21,6 +21,7 @@ mod login;
 mod logs;
 mod passwords;
 mod program;
+mod rotation;
 mod shutdown;
 mod slow;
 mod surface;

@@ -37,7 +37,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("caseless::", &["base/"]),
     ("unicode_normalization::", &["base/"]),
     ("crossbeam_channel::", &["password_pool.rs"]),
-    ("rustix::", &["password_pool.rs", "server/"]),
+    ("rustix::", &["password_pool.rs", "server/", "cli/mod.rs"]),
     ("jiff::", &["base/time.rs"]),
     ("tracing_subscriber::", &["cli/logging.rs"]),
     ("toml::", &["config/"]),
