@@ -1,30 +1,144 @@
-//! `claviger key list`.
+//! `claviger key list`, `rotate`, `revoke` and `import`, whether the server runs or not.
 
+use super::offline::Offline;
 use super::{WRONG, configuration, failed, print};
+use crate::base::time::Timestamp;
+use crate::config::Config;
 use crate::db::Db;
-use crate::keys;
+use crate::keys::schedule::{self, Life, Policy, Turn};
+use crate::keys::{self, Revoked, State, StoredKey};
 use clap::ArgMatches;
+use claviger_crypto::jws::SigningKey;
+use std::io::Read as _;
 use std::path::Path;
 use std::process::ExitCode;
+use zeroize::Zeroizing;
+
+/// More than any key needs; the import itself says so of what is longer.
+const MAX_FILE: usize = 64 * 1024;
 
 pub(super) fn run(args: &ArgMatches) -> Result<ExitCode, ExitCode> {
-    let Some(("list", args)) = args.subcommand() else { return Err(ExitCode::from(WRONG)) };
-    let config = configuration(args)?;
-    let keys = stored(&config.data_dir).map_err(failed)?;
-    print(format_args!("{:<45} {:<8} {:<6} MADE\n", "KEY ID", "STATE", "ALG"));
-    for key in keys {
-        let (kid, alg) = (&key.public.kid, key.public.alg.name());
-        print(format_args!("{kid:<45} {:<8} {alg:<6} {}\n", key.state.name(), key.created_at));
+    let Some((name, args)) = args.subcommand() else { return Err(ExitCode::from(WRONG)) };
+    let text = |id: &str| args.get_one::<String>(id).map(String::as_str).unwrap_or_default();
+    match name {
+        "list" => list(&configuration(args)?).map_err(failed)?,
+        "rotate" => rotate(&Offline::open(args)?)?,
+        "revoke" => revoke(&Offline::open(args)?, text("kid"))?,
+        "import" => {
+            let key = read(text("file")).map_err(failed)?;
+            import(&Offline::open(args)?, &key, args.get_flag("activate"))?;
+        }
+        _ => return Err(ExitCode::from(WRONG)),
     }
     Ok(ExitCode::SUCCESS)
 }
 
+fn list(config: &Config) -> Result<(), String> {
+    let keys = stored(&config.data_dir)?;
+    let (lives, policy): (Vec<Life>, _) =
+        (keys.iter().map(|key| key.life.clone()).collect(), Policy::of(config));
+    print(format_args!("{:<45} {:<8} {:<6} {:<21} THEN\n", "KEY ID", "STATE", "ALG", "MADE"));
+    for StoredKey { public, life, .. } in &keys {
+        let (kid, alg, state) = (&public.kid, public.alg.name(), life.state.name());
+        let (made, then) = (life.created_at.to_string(), then(life, &lives, &policy));
+        print(format_args!("{kid:<45} {state:<8} {alg:<6} {made:<21} {then}\n"));
+    }
+    Ok(())
+}
+
+/// What comes next for a key.
+fn then(key: &Life, keys: &[Life], policy: &Policy) -> String {
+    let turn = schedule::turn(keys, policy);
+    match (key.state, turn) {
+        (State::Next, Some(turn)) if turn.kid == key.kid => format!("signs from {}", turn.at),
+        (State::Next, _) => "is replaced by one of the configured kind".into(),
+        (State::Active, Some(turn)) => format!("signs until {}", turn.at),
+        (State::Active, None) => format!("signs until {}", key.activated_at.plus(policy.rotation)),
+        (State::Retired, _) => format!("published until {}", key.leaves_at(policy)),
+        (State::Kept, _) => "published at /jwks alone".into(),
+    }
+}
+
 /// The keys of a data folder, whether its server runs or not.
-pub(super) fn stored(data_dir: &Path) -> Result<Vec<keys::StoredKey>, String> {
-    let folder = data_dir.display();
-    let db = Db::open_read_only(data_dir).map_err(|error| {
-        format!("there is no readable database in {folder} ({error}). Name its folder with --data-dir")
-    })?;
+pub(super) fn stored(data_dir: &Path) -> Result<Vec<StoredKey>, String> {
+    let db = Db::open_read_only(data_dir).map_err(|error| unreadable(data_dir, &error))?;
     let runtime = tokio::runtime::Builder::new_current_thread().build().map_err(|error| error.to_string())?;
     runtime.block_on(keys::flow::list(&db)).map_err(|error| error.to_string())
+}
+
+fn unreadable(data_dir: &Path, error: &crate::db::Error) -> String {
+    let folder = data_dir.display();
+    format!("there is no readable database in {folder} ({error}). Name its folder with --data-dir")
+}
+
+/// A private key, still as text.
+fn read(file: &str) -> Result<SigningKey, String> {
+    // Large enough that it never moves and leaves a copy behind.
+    let mut text = Zeroizing::new(String::with_capacity(MAX_FILE + 64));
+    let limit = MAX_FILE as u64;
+    let done = if file == "-" {
+        std::io::stdin().take(limit).read_to_string(&mut text)
+    } else {
+        std::fs::File::open(file).and_then(|opened| opened.take(limit).read_to_string(&mut text))
+    };
+    done.map_err(|error| format!("the key {file} cannot be read: {error}"))?;
+    SigningKey::import(&text).map_err(|error| error.to_string())
+}
+
+/// Asks for the next key's turn; makes the key if there is none.
+fn rotate(offline: &Offline) -> Result<(), ExitCode> {
+    let (cx, policy) = (&offline.cx, Policy::of(&offline.cx.app.config));
+    let db = &cx.app.db;
+    let turn = offline.run(async {
+        if let Some(turn) = keys::flow::rotate(db, &policy, cx.now).await? {
+            return Ok::<_, keys::Error>(Some(turn));
+        }
+        let key = SigningKey::generate(policy.kind)?;
+        keys::flow::publish(db, &offline.master, &key, &cx.origin, cx.now).await?;
+        keys::flow::rotate(db, &policy, cx.now).await
+    })?;
+    let other = "the next key is of another kind than signing_alg and rsa_bits ask for. Set them as the server has them";
+    tell(cx.now, &turn.ok_or_else(|| failed(other))?);
+    Ok(())
+}
+
+/// Takes a key out at once; makes another that signs if there is none.
+fn revoke(offline: &Offline, kid: &str) -> Result<(), ExitCode> {
+    let (cx, policy) = (&offline.cx, Policy::of(&offline.cx.app.config));
+    let (db, master) = (&cx.app.db, &offline.master);
+    let revoked = offline.change(async {
+        match keys::flow::revoke(db, master, kid, None, &cx.origin, cx.now).await? {
+            Revoked::NeedsKey => {
+                let spare = SigningKey::generate(policy.kind)?;
+                keys::flow::revoke(db, master, kid, Some(&spare), &cx.origin, cx.now).await
+            }
+            done @ Revoked::Done(_) => Ok::<_, keys::Error>(done),
+        }
+    })?;
+    print(format_args!("{kid} is revoked. What it signed is refused.\n"));
+    if let Revoked::Done(Some(heir)) = revoked {
+        print(format_args!("{heir} signs from now on.\n"));
+    }
+    Ok(())
+}
+
+/// Brings a key in from elsewhere.
+fn import(offline: &Offline, key: &SigningKey, activate: bool) -> Result<(), ExitCode> {
+    let (cx, policy) = (&offline.cx, Policy::of(&offline.cx.app.config));
+    let imported =
+        keys::flow::import(&cx.app.db, &offline.master, &policy, key, activate, &cx.origin, cx.now);
+    match offline.change(imported)? {
+        Some(turn) => tell(cx.now, &turn),
+        None => print(format_args!("{} signs from now on.\n", key.public().kid)),
+    }
+    Ok(())
+}
+
+/// The servers let it sign; none has to be told.
+fn tell(now: Timestamp, Turn { kid, at, .. }: &Turn) {
+    if *at <= now {
+        print(format_args!("{kid} is the next key. It signs within a second, if a server runs.\n"));
+    } else {
+        print(format_args!("{kid} is the next key. It signs from {at} on.\n"));
+    }
 }

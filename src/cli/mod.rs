@@ -17,6 +17,9 @@ mod table;
 mod token;
 mod user;
 
+use crate::audit::{Actor, Origin};
+use crate::base::time::Timestamp;
+use crate::base::{id, random};
 use crate::config::load::{self, DEFAULT_FILE, FILE_VARIABLE, Loaded};
 use crate::config::raw::{SETTINGS, Setting};
 use crate::config::{Config, resolve};
@@ -31,6 +34,20 @@ const WRONG: u8 = 2;
 
 /// Settings that the commands beside `serve` and `config` take as flags.
 const SHORT: &[&str] = &["dev", "listen", "data_dir", "issuer", "audience"];
+
+/// The same for those of the signing keys, which must have the settings of the server.
+const KEYS: &[&str] = &[
+    "dev",
+    "listen",
+    "data_dir",
+    "issuer",
+    "audience",
+    "access_token_ttl",
+    "signing_alg",
+    "rsa_bits",
+    "key_rotation",
+    "master_key_file",
+];
 
 /// Runs the program.
 pub fn main() -> ExitCode {
@@ -86,10 +103,31 @@ fn config_command() -> Command {
 }
 
 fn key_command() -> Command {
-    let list = "List the signing keys and their states";
-    group("key", "Look at the signing keys").after_help("Example: claviger key list").subcommand(
-        with_settings(leaf("list", list, "claviger key list --data-dir /var/lib/claviger"), SHORT),
-    )
+    let folder = "--data-dir /var/lib/claviger";
+    let leaf = |name, about, example: &str| {
+        with_settings(leaf(name, about, &format!("claviger key {example} {folder}")), KEYS)
+    };
+    // A key id may begin with a hyphen.
+    let kid = Arg::new("kid").value_name("KID").required(true).allow_hyphen_values(true);
+    let file = Arg::new("file").value_name("FILE").required(true);
+    let activate = Arg::new("activate").long("activate").action(ArgAction::SetTrue);
+    group("key", "List, rotate, revoke and import the signing keys")
+        .after_help("Example: claviger key list")
+        .subcommand(leaf("list", "List the signing keys, their states and what comes next for each", "list"))
+        .subcommand(leaf("rotate", "Let the next key sign as soon as every verifier knows it", "rotate"))
+        .subcommand(
+            leaf(
+                "revoke",
+                "Take a key out at once, and all tokens it signed with it; the next key signs instead",
+                "revoke NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs",
+            )
+            .arg(kid.help("The key's id, as `claviger key list` prints it")),
+        )
+        .subcommand(
+            leaf("import", "Make a private key from elsewhere the next one", "import key.pem --activate")
+                .arg(file.help("PEM (PKCS #8, PKCS #1 or SEC 1) or a private JWK; - reads standard input"))
+                .arg(activate.help("Let it sign as soon as every verifier knows it")),
+        )
 }
 
 fn token_command() -> Command {
@@ -189,6 +227,12 @@ fn configuration(args: &ArgMatches) -> Result<Config, ExitCode> {
 /// Writes to standard output; that nobody reads it (any more) is no fault.
 fn print(text: std::fmt::Arguments<'_>) {
     let _ = std::io::stdout().write_fmt(text);
+}
+
+/// Who runs the command, for the audit trail.
+fn operator(now: Timestamp) -> Origin {
+    let actor = Actor::Operator(format!("uid {}", rustix::process::getuid().as_raw()));
+    Origin { actor, address: None, request_id: id::uuid_v7(now, random::bytes()) }
 }
 
 /// Prints why a command failed.

@@ -1,10 +1,8 @@
 //! What operators' commands stand on: the same flows as the API, on the database beside a running server.
 
-use super::{configuration, failed};
+use super::{configuration, failed, operator};
 use crate::app::{App, Cx, Secrets};
-use crate::audit::{Actor, Origin};
 use crate::base::time::Clock;
-use crate::base::{id, random};
 use crate::config::Hash;
 use crate::db::Db;
 use crate::jobs;
@@ -12,6 +10,7 @@ use crate::keys::{self, Keyring};
 use crate::password_pool::PasswordPool;
 use crate::status::Statuses;
 use clap::ArgMatches;
+use claviger_crypto::seal::MasterKey;
 use std::fmt::Display;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -20,6 +19,7 @@ use tokio::runtime::Runtime;
 /// A command's view of an installation.
 pub(super) struct Offline {
     pub(super) cx: Cx,
+    pub(super) master: MasterKey,
     runtime: Runtime,
 }
 
@@ -40,7 +40,7 @@ impl Offline {
         let now = clock.now();
         let app = Arc::new(App { config, db, keyring, secrets, passwords, statuses, clock });
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
-        Ok(Self { cx: Cx { app, now, origin: operator(now), user_agent: None }, runtime })
+        Ok(Self { cx: Cx { app, now, origin: operator(now), user_agent: None }, master, runtime })
     }
 
     /// Runs a change to its end, and until every server has seen it: what a command says is done holds.
@@ -57,11 +57,4 @@ impl Offline {
     pub(super) fn run<T, E: Display>(&self, flow: impl Future<Output = Result<T, E>>) -> Result<T, ExitCode> {
         self.runtime.block_on(flow).map_err(failed)
     }
-}
-
-/// The system's user at the command line.
-pub(super) fn operator(now: crate::base::time::Timestamp) -> Origin {
-    let uid = rustix::process::getuid().as_raw();
-    let actor = Actor::Operator(format!("uid {uid}"));
-    Origin { actor, address: None, request_id: id::uuid_v7(now, random::bytes()) }
 }

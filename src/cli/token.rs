@@ -3,7 +3,7 @@
 use super::{FAILED, WRONG, configuration, failed, key, print};
 use crate::base::time::{Clock, Timestamp};
 use crate::config::Config;
-use crate::keys;
+use crate::keys::{self, StoredKey};
 use clap::ArgMatches;
 use claviger_crypto::from_base64url;
 use claviger_crypto::jwt::{AccessToken, Expected};
@@ -42,7 +42,8 @@ pub(super) fn run(args: &ArgMatches) -> Result<ExitCode, ExitCode> {
 }
 
 fn verdict(token: &str, config: &Config, now: Timestamp) -> Result<AccessToken, String> {
-    let published: Vec<_> = key::stored(&config.data_dir)?.into_iter().map(|key| key.public).collect();
+    let stored = key::stored(&config.data_dir)?.into_iter();
+    let published: Vec<_> = stored.filter(StoredKey::is_published).map(|key| key.public).collect();
     let keys = keys::verifying_keys(&published).map_err(|error| error.to_string())?;
     let expected = Expected { issuer: &config.issuer, audience: &config.audience, now: now.as_seconds() };
     AccessToken::verify(token, expected, |kid| keys.get(kid).cloned()).map_err(|error| error.to_string())

@@ -9,7 +9,7 @@ mod times;
 pub use resolve::resolve;
 
 use crate::base::time::format_duration;
-use claviger_crypto::jws::RsaBits;
+use claviger_crypto::jws::{KeyKind, RsaBits};
 use claviger_crypto::password::{Engine, Params};
 use claviger_crypto::seal::MasterKey;
 use ipnet::IpNet;
@@ -155,6 +155,15 @@ pub struct Log {
 }
 
 impl Config {
+    /// What kind of key new ones are: `signing_alg`, and `rsa_bits` where that is RS256.
+    pub fn key_kind(&self) -> KeyKind {
+        match self.signing_alg {
+            SigningAlg::Rs256 => KeyKind::Rsa(self.rsa_bits),
+            SigningAlg::Es256 => KeyKind::P256,
+            SigningAlg::EdDsa => KeyKind::Ed25519,
+        }
+    }
+
     /// Each setting with its resolved value as TOML; `None` for the secret one and for those that have none.
     pub fn shown(&self) -> Vec<(&'static str, Option<toml::Value>)> {
         let Hash { params, engine, threads, queue } = self.hash;

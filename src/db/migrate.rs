@@ -32,6 +32,7 @@ const MIGRATIONS: &[Migration] = migrations![
     5 "audit",
     6 "key_rotation",
     7 "api_keys",
+    8 "key_cache",
 ];
 
 const SQLITE_TOKENS: &[(&str, &str)] = &[

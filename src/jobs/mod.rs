@@ -3,7 +3,10 @@
 //!
 //! Every server of an installation runs all jobs; each is safe beside its twins.
 
+mod rotation;
 mod sweep;
+
+pub use rotation::Keys;
 
 use crate::app::{App, Cx};
 use crate::audit::{Actor, Origin};
@@ -13,13 +16,16 @@ use std::fmt::Display;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinSet;
-use tokio::time::MissedTickBehavior;
+use tokio::time::{Instant, MissedTickBehavior};
 
 /// How often changes of others are looked for. They hold within a second everywhere.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 
 /// When every server has seen a change, but for one that is badly overloaded.
 pub const SEEN_AFTER: Duration = Duration::from_millis(400);
+
+/// How often it is asked whether a key's time has come.
+const ROTATE_EVERY: Duration = Duration::from_secs(1);
 
 /// How often new events are chained.
 const SEAL_EVERY: Duration = Duration::from_secs(1);
@@ -40,9 +46,14 @@ impl Jobs {
 
 /// Starts the jobs of a server.
 #[allow(clippy::disallowed_methods)] // Jobs are the tasks that this program starts by itself.
-pub fn start(app: &Arc<App>) -> Jobs {
+pub fn start(app: &Arc<App>, keys: Keys) -> Jobs {
+    let keys = Arc::new(keys);
+    let (known, rotated) = (keys.clone(), keys.clone());
     let mut jobs = JoinSet::new();
+    jobs.spawn(rotation::first(app.clone(), keys));
     jobs.spawn(every(LOOK_EVERY, "look", app.clone(), look));
+    jobs.spawn(every(LOOK_EVERY, "look at keys", app.clone(), move |app| rotation::look(app, known.clone())));
+    jobs.spawn(every(ROTATE_EVERY, "rotate", app.clone(), move |app| rotation::tick(app, rotated.clone())));
     jobs.spawn(every(SEAL_EVERY, "seal", app.clone(), seal));
     jobs.spawn(every(SWEEP_EVERY, "sweep", app.clone(), sweep));
     Jobs(jobs)
@@ -55,7 +66,8 @@ where
     E: Display + Send + 'static,
     F: Future<Output = Result<(), E>> + Send + 'static,
 {
-    let mut turns = tokio::time::interval(period);
+    // Not at once: a start has better things to do, and what it needs it has looked at.
+    let mut turns = tokio::time::interval_at(Instant::now() + period, period);
     turns.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut failing = false;
     loop {

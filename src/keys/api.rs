@@ -14,29 +14,40 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use std::sync::Arc;
 
-/// The starting API's form: one key, the active one.
+/// The starting API's form: one key, of RSA, as that API knows no other.
 #[derive(Serialize)]
 pub struct OneKey {
     keys: PublicJwk,
 }
 
-/// A public RSA key (RFC 7517, RFC 7518 §6.3).
+/// A public key: RSA (RFC 7518 §6.3), P-256 (RFC 7518 §6.2) or Ed25519 (RFC 8037 §2).
 #[derive(JsonSchema)]
 #[schemars(rename = "Jwk")]
 #[allow(dead_code)] // Describes `PublicJwk`, which lives in the crypto crate.
 struct JwkSchema {
-    /// The algorithm, `RS256`.
+    /// The algorithm: `RS256`, `ES256` or `EdDSA`.
     alg: String,
-    /// The public exponent, base64url.
+    /// Of EC and OKP: the curve, `P-256` or `Ed25519`.
+    #[schemars(default, skip_serializing_if = "String::is_empty")]
+    crv: String,
+    /// Of RSA: the public exponent, base64url.
+    #[schemars(default, skip_serializing_if = "String::is_empty")]
     e: String,
     /// The key's id, its RFC 7638 thumbprint.
     kid: String,
-    /// The key type, `RSA`.
+    /// The key type: `RSA`, `EC` or `OKP`.
     kty: String,
-    /// The modulus, base64url.
+    /// Of RSA: the modulus, base64url.
+    #[schemars(default, skip_serializing_if = "String::is_empty")]
     n: String,
     /// The key's use, `sig`.
     r#use: String,
+    /// Of EC and OKP: the point, or its first coordinate, base64url.
+    #[schemars(default, skip_serializing_if = "String::is_empty")]
+    x: String,
+    /// Of EC: the point's second coordinate, base64url.
+    #[schemars(default, skip_serializing_if = "String::is_empty")]
+    y: String,
 }
 
 /// One key, in the starting API's form.
@@ -58,12 +69,12 @@ struct JwkSetSchema {
 /// `GET /jwks`.
 pub const GET_JWKS: Operation = Operation {
     id: "getActiveKey",
-    summary: "The active public key, in the starting API's form",
+    summary: "The public RSA key that signs or did so last, in the starting API's form",
     repeatable: false,
     parameters: &[],
     request: None,
-    answers: &[Answer::json::<OneKeySchema>(200, "The active RSA public key as one object")],
-    problems: &[],
+    answers: &[Answer::json::<OneKeySchema>(200, "The RSA public key as one object")],
+    problems: &[&problem::NOT_FOUND],
 };
 
 /// `GET /.well-known/jwks.json`.
@@ -82,7 +93,12 @@ pub const GET_JWK_SET: Operation = Operation {
 
 /// `GET /jwks`.
 pub async fn jwks(cx: Cx, _: Authenticated) -> Result<Json<OneKey>, Problem> {
-    Ok(Json(OneKey { keys: cx.app.key_set().await?.active().public().clone() }))
+    let keys = cx.app.key_set().await?.rsa().cloned().ok_or_else(|| {
+        problem::NOT_FOUND.because(
+            "No RSA key ever signed here, and this path knows no other kind. All keys are in /.well-known/jwks.json.",
+        )
+    })?;
+    Ok(Json(OneKey { keys }))
 }
 
 /// `GET /.well-known/jwks.json`.

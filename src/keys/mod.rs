@@ -1,18 +1,19 @@
-//! Signing keys: their states, the set that is in use, and the published JWK set (RFC 7517 §5).
+//! Signing keys: their states, the set that is in use, and the keyring that all readers share.
 //!
 //! Private halves exist in the database only sealed. Readers of the key set never touch the database.
 
 pub mod api;
 pub mod flow;
 pub mod master;
+pub mod schedule;
+mod set;
 pub(crate) mod store;
 
-use crate::base::time::Timestamp;
-use crate::http::prepared::Prepared;
+pub use set::{JWK_SET_TYPE, KeySet, verifying_keys};
+
 use claviger_crypto::jwk::PublicJwk;
-use claviger_crypto::jws::{SigningKey, VerifyingKey};
-use serde::Serialize;
-use std::collections::HashMap;
+use claviger_crypto::jws::KeyKind;
+use schedule::Life;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -26,6 +27,8 @@ pub enum State {
     Active,
     /// Signs no more; published until the last token it signed has ended.
     Retired,
+    /// The same, and published no more. The last RSA key stays so, for `GET /jwks`.
+    Kept,
 }
 
 impl State {
@@ -35,11 +38,12 @@ impl State {
             Self::Next => "next",
             Self::Active => "active",
             Self::Retired => "retired",
+            Self::Kept => "kept",
         }
     }
 
     fn from_name(name: &str) -> Option<Self> {
-        [Self::Next, Self::Active, Self::Retired].into_iter().find(|state| state.name() == name)
+        [Self::Next, Self::Active, Self::Retired, Self::Kept].into_iter().find(|state| state.name() == name)
     }
 }
 
@@ -48,11 +52,34 @@ impl State {
 pub struct StoredKey {
     /// The public half.
     pub public: PublicJwk,
-    /// Its state.
-    pub state: State,
-    /// When it was made.
-    pub created_at: Timestamp,
+    /// Where it stands in its life.
+    pub life: Life,
     pub(crate) sealed_pkcs8: Vec<u8>,
+}
+
+impl StoredKey {
+    /// Whether it is in the JWK set, and so verifies.
+    pub fn is_published(&self) -> bool {
+        self.life.state != State::Kept
+    }
+}
+
+/// What came of a revocation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Revoked {
+    /// The key is gone; the one with this id signs from now on, if another did before.
+    Done(Option<String>),
+    /// Nothing was done: it is the active key, there is no next one, and no spare one was given.
+    NeedsKey,
+}
+
+/// What [`flow::tick`] did and wants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ticked {
+    /// Whether it changed a key's state.
+    pub changed: bool,
+    /// A key of this kind is to be made and given to [`flow::publish`].
+    pub needs_key: Option<KeyKind>,
 }
 
 /// What can go wrong with keys.
@@ -70,69 +97,31 @@ pub enum Error {
     /// Keys are stored, but none of them signs.
     #[error("none of the stored signing keys is active")]
     NoneActive,
+    /// No key has this id.
+    #[error("there is no signing key {0}. List them with: claviger key list")]
+    Unknown(String),
+    /// The imported key is there already.
+    #[error("the signing key {0} is there already")]
+    Exists(String),
+    /// The imported key is of another kind than new ones. The next rotation would do away with it.
+    #[error("it is {}, but the settings ask for {}. Set signing_alg and rsa_bits to its kind, for the server too", kind_name(.0), kind_name(.1))]
+    OtherKind(KeyKind, KeyKind),
     /// A key cannot be made or used.
     #[error(transparent)]
     Key(#[from] claviger_crypto::jws::KeyError),
 }
 
+/// A kind of key in words.
+fn kind_name(kind: &KeyKind) -> String {
+    match kind {
+        KeyKind::Rsa(bits) => format!("an RSA key of {} bits (RS256)", bits.count()),
+        KeyKind::P256 => "a P-256 key (ES256)".into(),
+        KeyKind::Ed25519 => "an Ed25519 key (EdDSA)".into(),
+    }
+}
+
 /// How long a request waits for the first key.
 const PATIENCE: Duration = Duration::from_secs(5);
-
-/// RFC 7517 §8.5.2.
-pub const JWK_SET_TYPE: &str = "application/jwk-set+json";
-
-/// How long verifiers may keep the JWK set, seconds.
-const MAX_AGE: u32 = 300;
-
-/// The keys in use, parsed once, and the JWK set as it is sent.
-#[derive(Debug)]
-pub struct KeySet {
-    active: SigningKey,
-    verifying: HashMap<String, Arc<VerifyingKey>>,
-    jwk_set: Prepared,
-}
-
-/// RFC 7517 §5.
-#[derive(Serialize)]
-struct JwkSet<'a> {
-    keys: &'a [PublicJwk],
-}
-
-impl KeySet {
-    /// A set whose `active` key signs and whose `published` keys verify.
-    ///
-    /// # Errors
-    /// If a published key is none.
-    pub fn new(active: SigningKey, published: &[PublicJwk]) -> Result<Self, Error> {
-        let body = serde_json::to_vec(&JwkSet { keys: published })
-            .map_err(|error| crate::db::Error::Corrupt(error.to_string()))?;
-        let jwk_set = Prepared::new(body, JWK_SET_TYPE, MAX_AGE);
-        Ok(Self { active, verifying: verifying_keys(published)?, jwk_set })
-    }
-
-    /// The key that signs.
-    pub fn active(&self) -> &SigningKey {
-        &self.active
-    }
-
-    /// The key that a token names. Unknown ids cost a look-up in memory and nothing else.
-    pub fn find(&self, kid: &str) -> Option<Arc<VerifyingKey>> {
-        self.verifying.get(kid).cloned()
-    }
-
-    /// The published JWK set, as it is sent.
-    pub fn jwk_set(&self) -> &Prepared {
-        &self.jwk_set
-    }
-}
-
-/// The keys that verify, by their ids.
-///
-/// # Errors
-/// If one of them is no key.
-pub fn verifying_keys(published: &[PublicJwk]) -> Result<HashMap<String, Arc<VerifyingKey>>, Error> {
-    published.iter().map(|jwk| Ok((jwk.kid.clone(), Arc::new(VerifyingKey::from_jwk(jwk)?)))).collect()
-}
 
 /// The current key set, for all readers; empty for the moment in which the first key is made.
 #[derive(Clone, Debug)]
@@ -141,7 +130,7 @@ pub struct Keyring {
 }
 
 /// The end of a [`Keyring`] that replaces the set.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct KeyringWriter(watch::Sender<Option<Arc<KeySet>>>);
 
 impl Keyring {
@@ -166,8 +155,17 @@ impl Keyring {
 }
 
 impl KeyringWriter {
+    /// The current set, if there is one.
+    pub fn current(&self) -> Option<Arc<KeySet>> {
+        self.0.borrow().clone()
+    }
+
     /// Puts a new set into use.
     pub fn replace(&self, set: KeySet) {
         self.0.send_replace(Some(Arc::new(set)));
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, clippy::disallowed_methods)]
+mod tests;

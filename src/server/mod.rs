@@ -9,16 +9,14 @@ use crate::app::{App, Secrets};
 use crate::base::time::Clock;
 use crate::config::Config;
 use crate::db::{self, Db};
-use crate::keys::{self, Keyring, KeyringWriter};
+use crate::keys::schedule::Policy;
+use crate::keys::{self, Keyring};
 use crate::password_pool::PasswordPool;
 use crate::status::{self, Statuses};
 use crate::{jobs, routes};
 use accept::Phase;
-use claviger_crypto::jws::{KeyKind, RsaBits, SigningKey};
-use claviger_crypto::seal::MasterKey;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::net::TcpSocket;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -70,7 +68,7 @@ pub async fn start(config: Config, clock: Clock) -> Result<Server, StartError> {
     let unavailable = |error| StartError::Listen(listen, error);
     let socket = bound(listen).map_err(unavailable)?;
     let db = Db::open(&config.data_dir, clock.now())?;
-    let (keyring, secrets) = open_keyring(&config, &db, &clock).await?;
+    let (keyring, secrets, keys) = open_keys(&config, &db).await?;
     let passwords = PasswordPool::start(config.hash)?;
     let statuses = Statuses::default();
     // Before the first request: a session that was ended stays so over a restart.
@@ -81,7 +79,7 @@ pub async fn start(config: Config, clock: Clock) -> Result<Server, StartError> {
     let listener = socket.listen(BACKLOG).map_err(unavailable)?;
     let address = listener.local_addr()?;
     let (phase, phases) = watch::channel(Phase::Serving);
-    let jobs = jobs::start(&app);
+    let jobs = jobs::start(&app, keys);
     let serving = tokio::spawn(async move {
         let ended = accept::run(listener, router, max_connections, phases).await;
         jobs.stop().await;
@@ -132,43 +130,17 @@ fn bound(address: SocketAddr) -> std::io::Result<TcpSocket> {
     Ok(socket)
 }
 
-async fn open_keyring(config: &Config, db: &Db, clock: &Clock) -> Result<(Keyring, Secrets), StartError> {
-    let stored = keys::flow::list(db).await?;
+/// The keys, and the job that looks after them. If there are none yet, it makes the first.
+async fn open_keys(config: &Config, db: &Db) -> Result<(Keyring, Secrets, jobs::Keys), StartError> {
+    let is_new = keys::flow::list(db).await?.is_empty();
     // A new master key in place of a lost one would hide that it is lost.
-    let master = keys::master::obtain(&config.master_key, stored.is_empty())?;
-    let secrets = Secrets::of(&master);
+    let master = keys::master::obtain(&config.master_key, is_new)?;
+    let (secrets, policy) = (Secrets::of(&master), Policy::of(config));
     let (writer, keyring) = Keyring::new();
-    if stored.is_empty() {
-        make_first_key(writer, config.rsa_bits, db.clone(), master, clock.clone());
-    } else {
-        writer.replace(keys::flow::open(stored, &master)?);
+    if !is_new {
+        keys::flow::reload(db, &master, &policy, &writer).await?;
     }
-    Ok((keyring, secrets))
-}
-
-/// Makes the first key on a thread of its own; what needs it waits, all else is served meanwhile.
-#[allow(clippy::disallowed_methods)]
-fn make_first_key(writer: KeyringWriter, bits: RsaBits, db: Db, master: MasterKey, clock: Clock) {
-    tokio::spawn(async move {
-        let made = tokio::task::spawn_blocking(move || SigningKey::generate(KeyKind::Rsa(bits))).await;
-        let key = match made {
-            Ok(Ok(key)) => key,
-            Ok(Err(error)) => return tracing::error!(%error, "the first signing key could not be made"),
-            Err(error) => return tracing::error!(%error, "the first signing key could not be made"),
-        };
-        loop {
-            match keys::flow::adopt_first(&db, &master, &key, clock.now()).await {
-                Ok(set) => {
-                    tracing::info!(kid = set.active().public().kid, "made the first signing key");
-                    return writer.replace(set);
-                }
-                Err(error) => {
-                    tracing::error!(%error, "the first signing key could not be stored; trying again")
-                }
-            }
-            tokio::time::sleep(Duration::from_secs(1)).await;
-        }
-    });
+    Ok((keyring, secrets, jobs::Keys { writer, master, policy }))
 }
 
 /// Each connection needs a file; the usual soft limit of 1024 would be the first thing to run out.

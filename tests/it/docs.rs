@@ -273,7 +273,10 @@ async fn nothing_is_documented_that_does_not_happen() {
         // These need a slow client, a busy one, or a server in trouble.
         let elsewhere = ["408", "429", "500", "503"];
         let promised = operation["responses"].as_object().unwrap().keys().cloned();
-        let promised: BTreeSet<_> = promised.filter(|status| !elsewhere.contains(&status.as_str())).collect();
+        // A server that never signed with RSA.
+        let rare = |status: &str| route.1 == "/jwks" && status == "404";
+        let promised = promised.filter(|status| !elsewhere.contains(&status.as_str()) && !rare(status));
+        let promised: BTreeSet<_> = promised.collect();
         assert_eq!(seen[&route], promised, "{route:?}");
     }
 }

@@ -26,6 +26,7 @@ mod passwords;
 mod program;
 mod refresh;
 mod refresh_limits;
+mod rotation;
 mod shutdown;
 mod slow;
 mod status;

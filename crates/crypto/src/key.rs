@@ -152,17 +152,9 @@ impl SigningKey {
         &self.public
     }
 
-    /// What kind it is. An imported RSA key of an odd size counts as the next smaller one.
+    /// What kind it is, as [`PublicJwk::kind`] says.
     pub fn kind(&self) -> KeyKind {
-        match &self.pair {
-            Pair::Rsa(pair) => KeyKind::Rsa(match pair.public_modulus_len() {
-                ..384 => RsaBits::Rsa2048,
-                384..512 => RsaBits::Rsa3072,
-                512.. => RsaBits::Rsa4096,
-            }),
-            Pair::P256(_) => KeyKind::P256,
-            Pair::Ed25519(_) => KeyKind::Ed25519,
-        }
+        self.public.kind()
     }
 
     /// The signature of `message` in its JOSE form: of ES256, the 64 bytes of r and s (RFC 7518 §3.4).
@@ -177,6 +169,22 @@ impl SigningKey {
             Pair::Ed25519(pair) => pair.try_sign(message).map(|signature| signature.as_ref().to_vec()),
         }
         .map_err(|_| KeyError("it does not sign"))
+    }
+}
+
+impl PublicJwk {
+    /// What kind of key it is of. An imported RSA key of an odd size counts as the next smaller one.
+    pub fn kind(&self) -> KeyKind {
+        match &self.numbers {
+            // Four characters for three bytes.
+            Numbers::Rsa { n, .. } => KeyKind::Rsa(match n.len() * 3 / 4 {
+                ..384 => RsaBits::Rsa2048,
+                384..512 => RsaBits::Rsa3072,
+                512.. => RsaBits::Rsa4096,
+            }),
+            Numbers::P256 { .. } => KeyKind::P256,
+            Numbers::Ed25519 { .. } => KeyKind::Ed25519,
+        }
     }
 }
 
