@@ -13,6 +13,7 @@ mod bad_fields;
 mod bad_input;
 mod bad_tokens;
 mod cli;
+mod conversation;
 mod cors;
 mod docs;
 mod framing;
