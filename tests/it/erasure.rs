@@ -1,0 +1,119 @@
+//! A deleted account leaves nothing of the person in the files of the database.
+
+use crate::harness::{Account, Caller as _, TestApp, Tokens, database, send};
+use reqwest::{Method, RequestBuilder};
+use serde_json::json;
+use std::path::Path;
+use std::time::Duration;
+
+/// All that this person ever told, and where it came from.
+const PERSONAL: [&str; 7] = [
+    "Zebulon.Quist@Example.org",
+    "zebulon.quist@example.org",
+    "zebulon",
+    "Pumpernickel",
+    "203.0.113.77",
+    "Xylophone/7.1",
+    "argon2id",
+];
+
+/// Which of `needles` stand in the database's files, in whatever case.
+fn found(folder: &Path, needles: &[String]) -> Vec<String> {
+    let mut all = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.to_str().unwrap().contains("claviger.db") {
+            all.push(std::fs::read(path).unwrap().to_ascii_lowercase());
+        }
+    }
+    assert!(all.len() >= 2, "the file and its log");
+    let holds = |needle: &str| {
+        let needle = needle.to_ascii_lowercase();
+        all.iter().any(|file| file.windows(needle.len()).any(|bytes| bytes == needle.as_bytes()))
+    };
+    needles.iter().filter(|needle| holds(needle)).cloned().collect()
+}
+
+/// From the person's own address and program.
+fn from_home(request: RequestBuilder) -> RequestBuilder {
+    request.header("x-forwarded-for", "203.0.113.77").header("user-agent", "Xylophone/7.1")
+}
+
+/// A person who does all that leaves traces, and then deletes the account. The identities that were used,
+/// as text.
+async fn live_and_delete(app: &TestApp) -> Vec<String> {
+    let (email, password) = ("Zebulon.Quist@Example.org", "a walk along the river");
+    let post = |path: &str, body| from_home(app.anonymous().request(Method::POST, path).json(&body));
+    let sign_up = json!({"email": email, "name": "Pumpernickel", "password": password});
+    let made = send(post("/user", sign_up).header("idempotency-key", "\"key-of-zebulon\"")).await;
+    assert_eq!(made.status, 201, "{}", made.text());
+    let public_id = made.json()["user"]["public_id"].as_str().unwrap().to_owned();
+    for _ in 0..6 {
+        send(post("/login", json!({"email": email, "password": "a wrong one"}))).await;
+    }
+    app.advance(Duration::from_secs(600));
+    let mut tokens = Vec::new();
+    for identifier in [email, "Pumpernickel"] {
+        tokens.push(Tokens::of(
+            &send(post("/login", json!({"email": identifier, "password": password}))).await,
+        ));
+    }
+    for session in &mut tokens {
+        let form = app
+            .anonymous()
+            .form("/token", &[("grant_type", "refresh_token"), ("refresh_token", &session.refresh)]);
+        *session = Tokens::of(&send(from_home(form)).await);
+    }
+    let own = |method, path: &str, body| {
+        from_home(app.anonymous().request(method, path).bearer_auth(&tokens[0].access).json(&body))
+    };
+    let renamed = own(Method::PATCH, "/user/profile", json!({"name": "Zebulon Quist"}));
+    assert_eq!(send(renamed).await.status, 200);
+    let change = json!({"current_password": password, "new_password": "another walk it is"});
+    assert_eq!(send(own(Method::PUT, "/user/password", change)).await.status, 204);
+    assert_eq!(send(own(Method::DELETE, "/user", json!({"password": "wrong"}))).await.status, 403);
+    let before: Vec<String> = PERSONAL.iter().map(|text| (*text).to_owned()).collect();
+    assert_eq!(found(app.data_dir(), &before), before, "the search finds what is there");
+    assert_eq!(
+        send(own(Method::DELETE, "/user", json!({"password": "another walk it is"}))).await.status,
+        204
+    );
+    [before, vec![public_id]].concat()
+}
+
+async fn app() -> TestApp {
+    let settings = [("trusted_proxies", "127.0.0.1"), ("client_address_header", "x-forwarded-for")];
+    TestApp::with(&[&settings[..], &[("limits", "true")]].concat()).await
+}
+
+fn run(app: &TestApp, sql: &str) {
+    database(app.data_dir()).execute_batch(sql).unwrap();
+}
+
+#[tokio::test]
+async fn a_deleted_account_leaves_no_personal_data_in_any_row() {
+    let app = app().await;
+    let told = live_and_delete(&app).await;
+    // Written anew: rows alone, no free space.
+    run(&app, "VACUUM; PRAGMA wal_checkpoint(TRUNCATE)");
+    assert_eq!(found(app.data_dir(), &told), [""; 0]);
+}
+
+#[tokio::test]
+async fn a_deleted_account_leaves_no_personal_data_in_free_space() {
+    let app = app().await;
+    let told = live_and_delete(&app).await;
+    run(&app, "PRAGMA wal_checkpoint(TRUNCATE)");
+    assert_eq!(found(app.data_dir(), &told), [""; 0]);
+}
+
+#[tokio::test]
+async fn a_deleted_account_leaves_its_neighbours_alone() {
+    let app = app().await;
+    let bob = app.account("bob").await;
+    live_and_delete(&app).await;
+    let Account { email, name, .. } = &bob;
+    assert_eq!(bob.get("/user/profile").await.json(), json!({"user": {"email": email, "name": name}}));
+    assert_eq!(bob.refresh().await.status, 200);
+    assert_eq!(bob.get("/user/sessions").await.json()["sessions"][0]["address"], "127.0.0.1");
+}
