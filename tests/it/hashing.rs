@@ -30,18 +30,6 @@ fn damage(app: &TestApp, email: &str, value: &str) {
     assert_eq!(database(app.data_dir()).execute(&sql, [email]).unwrap(), 1);
 }
 
-/// The same person after a restart.
-fn again<'a>(app: &'a TestApp, name: &str) -> Account<'a> {
-    Account {
-        app,
-        email: format!("{name}@example.org"),
-        name: name.to_owned(),
-        password: format!("{name} likes long walks"),
-        token: String::new(),
-        public_id: String::new(),
-    }
-}
-
 #[tokio::test]
 async fn checklist_7_hashes_are_argon2id_with_salts_of_their_own() {
     let app = TestApp::start().await;
@@ -73,7 +61,7 @@ async fn checklist_8_a_login_renews_a_hash_of_other_cost() {
         assert!(old.starts_with(cost), "{old}");
 
         let app = app.restart_with(&[]).await;
-        let alice = again(&app, "alice");
+        let alice = app.person("alice");
         send(login(&alice, "a wrong password")).await.problem(401, "wrong-credentials");
         assert_eq!(stored(&app, &alice.email), old, "a wrong password renews nothing");
         assert_eq!(log_in(&alice).await.status, 200);
@@ -93,7 +81,7 @@ async fn checklist_8_either_engine_verifies_what_the_other_made() {
         app.account("alice").await;
         let old = stored(&app, "alice@example.org");
         let app = app.restart_with(&[("hash_engine", other)]).await;
-        let alice = again(&app, "alice");
+        let alice = app.person("alice");
         assert_eq!(log_in(&alice).await.status, 200, "{one} to {other}");
         assert_eq!(stored(&app, &alice.email), old, "the cost is the same, so the hash stays");
         send(login(&alice, "a wrong password")).await.problem(401, "wrong-credentials");
@@ -105,7 +93,7 @@ async fn checklist_8_logins_at_once_all_succeed_while_one_renews() {
     let app = TestApp::with(&[("hash_passes", "3")]).await;
     app.account("alice").await;
     let app = app.restart_with(&[]).await;
-    let alice = again(&app, "alice");
+    let alice = app.person("alice");
     let answers = all_at_once((0..8).map(|_| login(&alice, &alice.password))).await;
     assert!(answers.iter().all(|answer| answer.status == 200));
     assert!(stored(&app, &alice.email).starts_with(DEFAULT));

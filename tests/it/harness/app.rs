@@ -1,9 +1,12 @@
 //! A server of its own for each test, on a free port of loopback, with a clock that the test moves.
 
-use super::callers::{Account, Anonymous, Caller as _};
+use super::callers::{Account, Anonymous, ByApiKey, Caller as _};
+use claviger::api_keys::{self, KeyScope};
+use claviger::app::App;
 use claviger::base::time::Clock;
 use claviger::config::raw::{Raw, Source, find};
 use claviger::config::{Config, resolve};
+use claviger::jobs;
 use claviger::server::{self, Server};
 use serde_json::json;
 use std::path::Path;
@@ -79,6 +82,11 @@ impl TestApp {
         self.folder.path()
     }
 
+    /// What the server has. To be dropped before a restart.
+    pub fn app(&self) -> Arc<App> {
+        self.server.app.clone()
+    }
+
     /// Moves the server's clock ahead.
     pub fn advance(&self, by: Duration) {
         self.clock.fetch_add(i64::try_from(by.as_micros()).unwrap(), Ordering::SeqCst);
@@ -91,15 +99,48 @@ impl TestApp {
 
     /// Makes an account `NAME@example.org` and logs it in.
     pub async fn account(&self, name: &str) -> Account<'_> {
-        let (email, password) = (format!("{name}@example.org"), format!("{name} likes long walks"));
-        let body = json!({"email": email, "name": name, "password": password});
+        let person = self.person(name);
+        let body = json!({"email": person.email, "name": name, "password": person.password});
         let made = self.anonymous().post("/user", &body).await;
         assert_eq!(made.status, 201, "{}", made.text());
+        let public_id = made.json()["user"]["public_id"].as_str().unwrap().to_owned();
+        let (token, refresh_token) = self.tokens(&person.email, &person.password).await;
+        Account { token, refresh_token, public_id, ..person }
+    }
+
+    /// The person of [`Self::account`] with no tokens: before that, or again after a restart.
+    pub fn person(&self, name: &str) -> Account<'_> {
+        Account {
+            app: self,
+            email: format!("{name}@example.org"),
+            name: name.to_owned(),
+            password: format!("{name} likes long walks"),
+            token: String::new(),
+            refresh_token: String::new(),
+            public_id: String::new(),
+        }
+    }
+
+    /// The access token and the refresh token of a new session.
+    pub async fn tokens(&self, email: &str, password: &str) -> (String, String) {
         let answer = self.anonymous().post("/login", &json!({"email": email, "password": password})).await;
         assert_eq!(answer.status, 200, "{}", answer.text());
-        let token = answer.json()["token"].as_str().unwrap().to_owned();
-        let public_id = made.json()["user"]["public_id"].as_str().unwrap().to_owned();
-        Account { app: self, email, name: name.to_owned(), password, token, public_id }
+        let said = answer.json();
+        let member = |name: &str| said[name].as_str().unwrap().to_owned();
+        (member("token"), member("refresh_token"))
+    }
+
+    /// The text of a new API key, made as `claviger api-key create` does.
+    pub async fn api_key(&self, scopes: &[KeyScope]) -> String {
+        self.service(scopes).await.key
+    }
+
+    /// A service to which an operator gave a new API key.
+    pub async fn service(&self, scopes: &[KeyScope]) -> ByApiKey<'_> {
+        let cx = jobs::system(self.app());
+        let (stored, key) =
+            api_keys::flow::create(&cx, "a service".to_owned(), scopes.to_vec(), None).await.unwrap();
+        ByApiKey { app: self, id: stored.id.to_string(), key: key.to_text().to_string() }
     }
 }
 

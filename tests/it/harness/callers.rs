@@ -5,6 +5,7 @@ use reqwest::header::HeaderMap;
 use reqwest::{Method, RequestBuilder};
 use serde_json::Value;
 use tokio::task::JoinSet;
+use url::form_urlencoded::Serializer;
 
 /// Someone who sends requests.
 pub trait Caller {
@@ -24,6 +25,21 @@ pub trait Caller {
 
     async fn post(&self, path: &str, body: &Value) -> Answer {
         send(self.request(Method::POST, path).json(body)).await
+    }
+
+    async fn send_json(&self, method: Method, path: &str, body: &Value) -> Answer {
+        send(self.request(method, path).json(body)).await
+    }
+
+    /// A form by this caller, still to be sent.
+    fn form(&self, path: &str, fields: &[(&str, &str)]) -> RequestBuilder {
+        let body = Serializer::new(String::new()).extend_pairs(fields).finish();
+        let request = self.request(Method::POST, path);
+        request.header("content-type", "application/x-www-form-urlencoded").body(body)
+    }
+
+    async fn post_form(&self, path: &str, fields: &[(&str, &str)]) -> Answer {
+        send(self.form(path, fields)).await
     }
 
     /// Sends bytes as they are under `content_type`.
@@ -97,6 +113,19 @@ impl Answer {
         }
         document
     }
+
+    /// Asserts that this is an error as OAuth has it (RFC 6749 §5.2), and gives it back.
+    #[track_caller]
+    pub fn oauth_error(&self, status: u16, code: &str) -> Value {
+        assert_eq!(self.status, status, "{}", self.text());
+        assert_eq!(self.header("content-type"), "application/json");
+        assert_eq!(self.header("cache-control"), "no-store");
+        let document = self.json();
+        assert_eq!(document.as_object().unwrap().keys().collect::<Vec<_>>(), ["error", "error_description"]);
+        assert_eq!(document["error"], code, "{document}");
+        assert!(document["error_description"].as_str().is_some_and(|text| !text.is_empty()), "{document}");
+        document
+    }
 }
 
 /// Without credentials.
@@ -127,10 +156,39 @@ pub struct Account<'a> {
     pub name: String,
     pub password: String,
     pub token: String,
+    pub refresh_token: String,
     pub public_id: String,
 }
 
+/// A service with an operator's API key; sends it as Bearer.
+pub struct ByApiKey<'a> {
+    pub app: &'a TestApp,
+    pub id: String,
+    pub key: String,
+}
+
+impl<'a> ByApiKey<'a> {
+    /// The same service as clients of OAuth do it: its id and its key by HTTP Basic.
+    pub fn by_basic(&self) -> ByPassword<'a> {
+        ByPassword { app: self.app, username: self.id.clone(), password: self.key.clone() }
+    }
+}
+
 impl<'a> Account<'a> {
+    /// The same person in another session, as at another device.
+    pub async fn elsewhere(&self) -> Self {
+        let (token, refresh_token) = self.app.tokens(&self.email, &self.password).await;
+        let (email, name, password) = (self.email.clone(), self.name.clone(), self.password.clone());
+        let public_id = self.public_id.clone();
+        Self { app: self.app, email, name, password, token, refresh_token, public_id }
+    }
+
+    /// Asks for new tokens with the present refresh token, which stays in `self`.
+    pub async fn refresh(&self) -> Answer {
+        let fields = [("grant_type", "refresh_token"), ("refresh_token", self.refresh_token.as_str())];
+        self.app.anonymous().post_form("/token", &fields).await
+    }
+
     /// The same person at the login.
     pub fn by_password(&self) -> ByPassword<'a> {
         ByPassword { app: self.app, username: self.email.clone(), password: self.password.clone() }
@@ -182,5 +240,15 @@ impl Caller for Account<'_> {
 
     fn sign(&self, request: RequestBuilder) -> RequestBuilder {
         request.bearer_auth(&self.token)
+    }
+}
+
+impl Caller for ByApiKey<'_> {
+    fn app(&self) -> &TestApp {
+        self.app
+    }
+
+    fn sign(&self, request: RequestBuilder) -> RequestBuilder {
+        request.bearer_auth(&self.key)
     }
 }

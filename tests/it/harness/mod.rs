@@ -9,7 +9,7 @@ mod token;
 mod wire;
 
 pub use app::{NOW, TestApp};
-pub use callers::{Account, Anonymous, Answer, ByPassword, ByToken, Caller, all_at_once, send};
+pub use callers::{Account, Anonymous, Answer, ByApiKey, ByPassword, ByToken, Caller, all_at_once, send};
 pub use database::{count, database};
 pub use program::{Program, free_port};
 pub use token::decode;
