@@ -16,6 +16,7 @@ mod cli;
 mod cors;
 mod docs;
 mod framing;
+mod guesses;
 mod hashing;
 mod hygiene;
 mod keys;
