@@ -349,7 +349,7 @@ async fn a_server_without_limits_counts_no_guesses() {
 }
 
 #[tokio::test]
-async fn checklist_90_who_was_guessed_at_from_where_is_not_in_the_database() {
+async fn who_was_guessed_at_from_where_is_not_in_the_database() {
     let app = TestApp::with(&SETTINGS).await;
     app.account("alice").await;
     for identifier in ["somebody.special@example.org", "Somebody Special", "alice@example.org"] {

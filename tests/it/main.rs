@@ -7,6 +7,7 @@ mod harness;
 
 mod accounts;
 mod addresses;
+mod api_keys;
 mod audit;
 mod bad_credentials;
 mod bad_fields;
