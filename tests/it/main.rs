@@ -7,6 +7,7 @@ mod harness;
 
 mod accounts;
 mod addresses;
+mod api_keys;
 mod audit;
 mod bad_credentials;
 mod bad_fields;
@@ -18,6 +19,7 @@ mod cors;
 mod docs;
 mod erasure;
 mod framing;
+mod guesses;
 mod hashing;
 mod hygiene;
 mod keys;
