@@ -1,6 +1,9 @@
 -- A disabled account is refused on every path.
 ALTER TABLE accounts ADD COLUMN disabled_at @time;
 
+-- Counts the changes of the password; a new hash of the same one is none.
+ALTER TABLE passwords ADD COLUMN version @int NOT NULL DEFAULT 0;
+
 -- One row a login. It holds all that its refresh tokens need: the generation and the digest of the one that
 -- is good now; older ones are known by their tag.
 CREATE TABLE sessions (

@@ -49,7 +49,7 @@ impl Offline {
         flow: impl Future<Output = Result<T, E>>,
     ) -> Result<T, ExitCode> {
         let result = self.run(flow)?;
-        self.runtime.block_on(tokio::time::sleep(jobs::SEEN_AFTER));
+        self.runtime.block_on(async { tokio::time::sleep(jobs::SEEN_AFTER).await });
         Ok(result)
     }
 

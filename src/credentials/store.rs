@@ -9,6 +9,8 @@ use crate::db::{Error, Row, Tx};
 pub(crate) struct Stored {
     pub(crate) account: AccountId,
     pub(crate) phc: String,
+    /// Which of the account's passwords this is.
+    pub(crate) version: i64,
     /// Whether the account is not disabled.
     pub(crate) active: bool,
 }
@@ -22,43 +24,42 @@ pub(crate) fn insert(tx: &mut Tx<'_>, account: AccountId, phc: &str, now: Timest
 
 /// The account of a mailbox.
 pub(crate) fn by_email(tx: &mut Tx<'_>, email_key: &str) -> Result<Option<Stored>, Error> {
-    let sql = "SELECT accounts.id, passwords.phc, accounts.disabled_at FROM accounts
+    let sql = "SELECT accounts.id, passwords.phc, passwords.version, accounts.disabled_at FROM accounts
         JOIN passwords ON passwords.account_id = accounts.id WHERE accounts.email_key = $1";
     tx.first(sql, &[email_key.into()], read)
 }
 
 /// The accounts that bear a name, two at most: more make no difference.
 pub(crate) fn by_name(tx: &mut Tx<'_>, name: &str) -> Result<Vec<Stored>, Error> {
-    let sql = "SELECT accounts.id, passwords.phc, accounts.disabled_at FROM accounts
+    let sql = "SELECT accounts.id, passwords.phc, passwords.version, accounts.disabled_at FROM accounts
         JOIN passwords ON passwords.account_id = accounts.id WHERE accounts.name = $1 LIMIT 2";
     tx.all(sql, &[name.into()], read)
 }
 
 /// An account by its id.
 pub(crate) fn by_id(tx: &mut Tx<'_>, account: AccountId) -> Result<Option<Stored>, Error> {
-    let sql = "SELECT accounts.id, passwords.phc, accounts.disabled_at FROM accounts
+    let sql = "SELECT accounts.id, passwords.phc, passwords.version, accounts.disabled_at FROM accounts
         JOIN passwords ON passwords.account_id = accounts.id WHERE accounts.id = $1";
     tx.first(sql, &[account.0.into()], read)
 }
 
-/// Whether an account is active and its stored hash is still the one that was checked.
+/// Whether an account is active and its password still the one that was checked.
 pub(crate) fn is_current(tx: &mut Tx<'_>, stored: &Stored) -> Result<bool, Error> {
     let sql = "SELECT 1 FROM accounts JOIN passwords ON passwords.account_id = accounts.id
-        WHERE accounts.id = $1 AND accounts.disabled_at IS NULL AND passwords.phc = $2";
-    let values = [stored.account.0.into(), stored.phc.as_str().into()];
+        WHERE accounts.id = $1 AND accounts.disabled_at IS NULL AND passwords.version = $2";
+    let values = [stored.account.0.into(), stored.version.into()];
     Ok(tx.first(sql, &values, |_| Ok(()))?.is_some())
 }
 
-/// Replaces a hash, if it is still the one that was read. Says whether it was.
-pub(crate) fn replace(tx: &mut Tx<'_>, stored: &Stored, phc: &str, now: Timestamp) -> Result<bool, Error> {
-    let sql = "UPDATE passwords SET phc = $1, updated_at = $2 WHERE account_id = $3 AND phc = $4";
-    let values = [phc.into(), now.into(), stored.account.0.into(), stored.phc.as_str().into()];
-    Ok(tx.execute(sql, &values)? == 1)
+/// Replaces a hash by another of the same password, if it is still there. Says whether it was.
+pub(crate) fn renew(tx: &mut Tx<'_>, stored: &Stored, phc: &str) -> Result<bool, Error> {
+    let sql = "UPDATE passwords SET phc = $1 WHERE account_id = $2 AND phc = $3";
+    Ok(tx.execute(sql, &[phc.into(), stored.account.0.into(), stored.phc.as_str().into()])? == 1)
 }
 
-/// Sets an account's hash, whatever it was. Says whether there is such an account.
+/// Gives an account another password, whatever it was. Says whether there is such an account.
 pub(crate) fn set(tx: &mut Tx<'_>, account: AccountId, phc: &str, now: Timestamp) -> Result<bool, Error> {
-    let sql = "UPDATE passwords SET phc = $1, updated_at = $2 WHERE account_id = $3";
+    let sql = "UPDATE passwords SET phc = $1, version = version + 1, updated_at = $2 WHERE account_id = $3";
     Ok(tx.execute(sql, &[phc.into(), now.into(), account.0.into()])? == 1)
 }
 
@@ -69,6 +70,6 @@ fn read(row: &Row<'_>) -> Result<Stored, Error> {
         Err(Error::Corrupt(_)) => String::new(),
         read => read?,
     };
-    let disabled_at: Option<Timestamp> = row.get(2)?;
-    Ok(Stored { account, phc, active: disabled_at.is_none() })
+    let disabled_at: Option<Timestamp> = row.get(3)?;
+    Ok(Stored { account, phc, version: row.get(2)?, active: disabled_at.is_none() })
 }

@@ -2,7 +2,7 @@
 
 use super::{Count, Error, MEMORY, Subject, Target, store, subjects};
 use crate::app::Cx;
-use crate::audit::{self, Event, Kind};
+use crate::audit::{self, Kind};
 use crate::base::id::AccountId;
 use crate::db::{self, Tx};
 use crate::http::address;
@@ -120,22 +120,27 @@ impl Admitted<'_> {
     pub async fn failed(self, cx: &Cx) -> Result<(), Error> {
         let (subjects, claimed, now) = (self.subjects.clone(), self.claimed.clone(), cx.app.clock.now());
         let event = cx.event(Kind::GuessesThrottled).refused();
-        let event = self.account.map_or(event.clone(), |account| event.account(account));
+        let event = match self.account {
+            Some(account) => event.account(account),
+            None => event,
+        };
+        let noted = event.clone();
         let throttled = cx
             .app
             .db
             .write::<_, Error, _>(move |tx| {
-                let mut throttled = None;
+                let mut throttled = false;
                 for (subject, _) in subjects.iter().zip(&claimed).filter(|(_, claimed)| !**claimed) {
                     let failures = store::add(tx, &subject.digest, now.minus(MEMORY), now)?;
-                    if failures == subject.schedule.free {
-                        throttled = Some(note(tx, &event)?);
-                    }
+                    throttled |= failures == subject.schedule.free;
+                }
+                if throttled {
+                    audit::flow::append(tx, &noted)?;
                 }
                 Ok(throttled)
             })
             .await?;
-        if let Some(event) = throttled {
+        if throttled {
             event.log();
         }
         Ok(())
@@ -160,11 +165,6 @@ impl Admitted<'_> {
             })
             .await
     }
-}
-
-fn note(tx: &mut Tx<'_>, event: &Event) -> Result<Event, Error> {
-    audit::flow::append(tx, event)?;
-    Ok(event.clone())
 }
 
 /// Notes, inside the transaction of a login, that the account is at home in the caller's network.

@@ -195,7 +195,7 @@ impl Described<'_> {
             Access::Password => kinds.extend([&problem::CREDENTIALS_REQUIRED, &problem::WRONG_CREDENTIALS]),
             Access::Token => kinds.extend(token),
             Access::Account => kinds.extend(token.into_iter().chain([&problem::INSUFFICIENT_SCOPE])),
-            Access::ApiKey => kinds.push(&problem::INVALID_CLIENT),
+            Access::ApiKey => kinds.extend([&problem::INVALID_CLIENT, &problem::INSUFFICIENT_SCOPE]),
         }
         if let Some(body) = &self.operation.request {
             kinds.extend([

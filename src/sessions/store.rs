@@ -92,7 +92,7 @@ pub(crate) fn extend_access(tx: &mut Tx<'_>, id: SessionId, until: Timestamp) ->
     Ok(tx.execute(sql, &[until.into(), id.0.into()])? == 1)
 }
 
-/// Ends sessions of an account that have not ended yet, and gives them back as they were.
+/// Ends live sessions of an account, and gives them back as they were.
 pub(crate) fn end(
     tx: &mut Tx<'_>,
     account: AccountId,
@@ -107,8 +107,8 @@ pub(crate) fn end(
     // Not null, so that every engine knows the type of the parameter.
     let (any, nobody) = (i64::from(only.is_none()), Uuid::nil());
     let sql = "UPDATE sessions
-        SET ended_at = $1, expires_at = CASE WHEN expires_at < $1 THEN expires_at ELSE $1 END
-        WHERE account_id = $2 AND ended_at IS NULL AND (id = $3 OR $4 = 1) AND id <> $5
+        SET ended_at = $1, expires_at = $1
+        WHERE account_id = $2 AND ended_at IS NULL AND expires_at > $1 AND (id = $3 OR $4 = 1) AND id <> $5
         RETURNING id, account_id, client_id, scope, created_at, last_used_at, absolute_expires_at,
             expires_at, access_expires_at, ended_at, generation, refresh_digest, spent_at, status_index,
             address, user_agent";

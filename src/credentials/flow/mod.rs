@@ -96,13 +96,10 @@ pub async fn change_password(
 ) -> Result<(), Error> {
     let verified = verify(cx, Who::Account(account), current).await?;
     let phc = hash(cx, &new).await?;
-    let asked = cx.clone();
+    let now = cx.now;
     let change = move |tx: &mut Tx<'_>| {
-        if verified.still_holds(tx)? && verified.replace(tx, &phc, &asked)? {
-            Ok(())
-        } else {
-            Err(Error::Wrong)
-        }
+        let changed = verified.still_holds(tx)? && store::set(tx, account, &phc, now)?;
+        if changed { Ok(()) } else { Err(Error::Wrong) }
     };
     store_password(cx, account, sessions, change).await
 }

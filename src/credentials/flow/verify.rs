@@ -39,11 +39,6 @@ impl Verified {
     pub fn still_holds(&self, tx: &mut Tx<'_>) -> Result<bool, db::Error> {
         store::is_current(tx, &self.0)
     }
-
-    /// Puts a new hash in the place of the one that was checked. Says whether it was still there.
-    pub(super) fn replace(&self, tx: &mut Tx<'_>, phc: &str, cx: &Cx) -> Result<bool, db::Error> {
-        store::replace(tx, &self.0, phc, cx.now)
-    }
 }
 
 /// Checks a password. Costs one hash, whether there is such an account or not.
@@ -63,10 +58,10 @@ pub async fn verify(cx: &Cx, who: Who<'_>, password: Password) -> Result<Verifie
     match (found, checked) {
         (Some(stored), Checked::Right { renewed }) if stored.active => {
             guess.succeeded(cx).await?;
-            Ok(match renewed {
-                Some(hash) => renew(cx, stored, &hash).await,
-                None => Verified(stored),
-            })
+            if let Some(hash) = renewed {
+                renew(cx, &stored, &hash).await;
+            }
+            Ok(Verified(stored))
         }
         _ => {
             guess.failed(cx).await?;
@@ -135,30 +130,27 @@ fn parse(cx: &Cx, stored: &Stored) -> Option<PasswordHash> {
 }
 
 /// Stores a hash made with the present parameters. The login does not depend on it.
-async fn renew(cx: &Cx, stored: Stored, hash: &PasswordHash) -> Verified {
-    let (phc, now, account, old) = (hash.to_string(), cx.now, stored.account, stored.clone());
-    let event = cx.event(Kind::PasswordRehash).account(account);
-    let (row, noted) = (phc.clone(), event.clone());
-    let replaced = cx
+async fn renew(cx: &Cx, stored: &Stored, hash: &PasswordHash) {
+    let event = cx.event(Kind::PasswordRehash).account(stored.account);
+    let (old, phc, noted) = (stored.clone(), hash.to_string(), event.clone());
+    let renewed = cx
         .app
         .db
         .write::<_, db::Error, _>(move |tx| {
-            let replaced = store::replace(tx, &old, &row, now)?;
-            if replaced {
+            let renewed = store::renew(tx, &old, &phc)?;
+            if renewed {
                 audit::flow::append(tx, &noted)?;
             }
-            Ok(replaced)
+            Ok(renewed)
         })
         .await;
-    match replaced {
-        Ok(true) => {
-            event.log();
-            Verified(Stored { phc, ..stored })
-        }
-        Ok(false) => Verified(stored),
+    match renewed {
+        Ok(true) => event.log(),
+        // Another login was quicker.
+        Ok(false) => {}
         Err(error) => {
-            tracing::error!(%account, request_id = %cx.origin.request_id, %error, "the new hash was not stored");
-            Verified(stored)
+            let (account, request_id) = (stored.account, cx.origin.request_id);
+            tracing::error!(%account, %request_id, %error, "the new hash was not stored");
         }
     }
 }
