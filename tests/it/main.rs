@@ -27,6 +27,7 @@ mod passwords;
 mod program;
 mod refresh;
 mod refresh_limits;
+mod session_crash;
 mod session_model;
 mod sessions;
 mod shutdown;
