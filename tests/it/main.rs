@@ -32,6 +32,7 @@ mod program;
 mod refresh;
 mod refresh_limits;
 mod rotation;
+mod session_crash;
 mod session_model;
 mod sessions;
 mod shutdown;

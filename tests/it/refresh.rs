@@ -275,3 +275,26 @@ async fn checklist_47_a_restart_keeps_what_is_live_spent_and_ended() {
     assert!(opens(&app, &live.access).await);
     refresh(&app, &after_old.refresh).await.oauth_error(400, "invalid_grant");
 }
+
+#[tokio::test]
+async fn checklist_39_and_47_what_a_retry_gave_last_is_refused_to_its_own_end() {
+    let app = TestApp::start().await;
+    let alice = app.account("alice").await;
+    next(&app, &alice.refresh_token).await;
+    app.advance(10 * SECOND);
+    let last = next(&app, &alice.refresh_token).await;
+    let end = app.anonymous().request(Method::POST, "/logout").bearer_auth(&last.access);
+    assert_eq!(send(end).await.status, 204);
+    // All others of the session have run out by now.
+    app.advance(899 * SECOND);
+    assert!(!opens(&app, &last.access).await);
+    jobs::sweep(app.app()).await.unwrap();
+    assert!(!opens(&app, &last.access).await, "not forgotten too early");
+    let app = app.restart().await;
+    jobs::sweep(app.app()).await.unwrap();
+    assert!(!opens(&app, &last.access).await, "nor by a restart");
+    assert_eq!(count(&database(app.data_dir()), "sessions"), 1);
+    app.advance(SECOND);
+    jobs::sweep(app.app()).await.unwrap();
+    assert_eq!(count(&database(app.data_dir()), "sessions"), 0, "kept no longer than it is needed");
+}

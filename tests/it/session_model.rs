@@ -58,7 +58,7 @@ enum Step {
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let (session, back, person) =
-        (0..4_usize, prop_oneof![3 => Just(0), 3 => Just(1), 1 => 2..5_usize], 0..2_usize);
+        (0..12_usize, prop_oneof![3 => Just(0), 3 => Just(1), 1 => 2..5_usize], 0..2_usize);
     let often = prop::bool::weighted(0.8);
     let pause = prop_oneof![
         6 => 0..=12 * SECOND,
@@ -93,7 +93,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 fn checklist_39_to_51_the_server_agrees_with_a_plain_model() {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let config =
-        ProptestConfig { cases: 48, max_shrink_iters: 300, failure_persistence: None, ..Default::default() };
+        ProptestConfig { cases: 80, max_shrink_iters: 300, failure_persistence: None, ..Default::default() };
     // Starting a server makes a key, so one serves all cases; it is missing after a panic.
     let (kept, cases) = (Cell::new(None), Cell::new(0));
     let outcome = TestRunner::new(config).run(&steps(), |steps| {

@@ -111,9 +111,14 @@ impl World {
         }
     }
 
-    /// The place of the session that a number chooses.
+    /// The place of the session that a number chooses: mostly a live one, if there is any.
     fn at(&self, number: usize) -> usize {
-        self.sessions.len() - 1 - number % self.sessions.len()
+        let is_live = |place: &usize| self.sessions[*place].is_live(self.now);
+        let live: Vec<usize> = (0..self.sessions.len()).rev().filter(is_live).collect();
+        match live.len() {
+            count if count > 0 && number < 9 => live[number % count],
+            _ => self.sessions.len() - 1 - number % self.sessions.len(),
+        }
     }
 
     fn end_of(&mut self, person: usize, but: Option<usize>) {
