@@ -30,3 +30,4 @@ mod shutdown;
 mod slow;
 mod surface;
 mod tidy;
+mod trail;
