@@ -40,3 +40,4 @@ mod slow;
 mod status;
 mod surface;
 mod tidy;
+mod trail;
