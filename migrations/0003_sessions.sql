@@ -20,6 +20,8 @@ CREATE TABLE sessions (
     -- When the last access token of this session ends.
     access_expires_at @time NOT NULL,
     ended_at @time,
+    -- The ends are numbered in the order of their commits, so that who looks for new ones misses none.
+    end_number @int,
     generation @int NOT NULL,
     refresh_digest @bytes NOT NULL,
     -- When the latest generations were spent, the last first; 8 bytes each.
@@ -30,13 +32,14 @@ CREATE TABLE sessions (
 ) @options;
 
 CREATE INDEX sessions_by_account ON sessions (account_id, id);
-CREATE INDEX sessions_by_expiry ON sessions (expires_at);
-CREATE INDEX sessions_by_end ON sessions (ended_at) WHERE ended_at IS NOT NULL;
+CREATE INDEX sessions_by_expiry ON sessions (expires_at, access_expires_at);
+CREATE INDEX sessions_by_end ON sessions (end_number) WHERE end_number IS NOT NULL;
 
--- Numbers that are given out in blocks.
+-- Numbers that are given out, one by one or in blocks.
 CREATE TABLE counters (
     name TEXT NOT NULL PRIMARY KEY,
     next @int NOT NULL
 ) @options;
 
 INSERT INTO counters (name, next) VALUES ('status_index', 0);
+INSERT INTO counters (name, next) VALUES ('session_end', 1);

@@ -17,7 +17,8 @@ CREATE TABLE audit_events (
     mac @bytes
 ) @options;
 
-CREATE UNIQUE INDEX audit_events_by_place ON audit_events (place);
+CREATE UNIQUE INDEX audit_events_by_place ON audit_events (place) WHERE place IS NOT NULL;
+CREATE INDEX audit_events_to_seal ON audit_events (id) WHERE place IS NULL;
 CREATE INDEX audit_events_by_account ON audit_events (account_id, id);
 
 -- The ends of the chain: what was cut off by age, and what was sealed last.

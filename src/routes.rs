@@ -49,7 +49,7 @@ pub fn table(config: &Config) -> Vec<Route> {
         get("/user/sessions", Account, TOKEN, &sessions::api::LIST_SESSIONS, sessions::api::list),
         delete("/user/sessions", Account, CHANGE, &sessions::api::END_SESSIONS, sessions::api::end_many),
         delete("/user/sessions/{id}", Account, CHANGE, &sessions::api::END_SESSION, sessions::api::end_one),
-        post("/logout", Token, CHANGE, &sessions::api::LOG_OUT, sessions::api::log_out),
+        post("/logout", Token, TOKEN, &sessions::api::LOG_OUT, sessions::api::log_out),
         post("/token", Anyone, TOKEN, &oauth::api::TOKEN, oauth::api::token),
         post("/revoke", ApiKey, TOKEN, &oauth::api::REVOKE, oauth::api::revoke),
         post("/introspect", ApiKey, Free, &oauth::api::INTROSPECT, oauth::api::introspect),

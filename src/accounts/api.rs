@@ -158,6 +158,7 @@ pub async fn change_profile(
     Owner(caller): Owner,
     JsonBody(input): JsonBody<ProfileChange>,
 ) -> Result<Json<ProfileAnswer>, Problem> {
+    caller.expect_live(&cx.app)?;
     let cx = cx.by(&caller);
     let shown = match input.name {
         Some(name) => {

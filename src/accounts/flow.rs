@@ -56,6 +56,14 @@ pub fn is_active(tx: &mut Tx<'_>, id: AccountId) -> Result<bool, db::Error> {
     store::is_active(tx, id)
 }
 
+/// Whether an account exists, disabled or not.
+///
+/// # Errors
+/// If the database fails.
+pub fn exists(tx: &mut Tx<'_>, id: AccountId) -> Result<bool, db::Error> {
+    store::exists(tx, id)
+}
+
 /// Gives the account another name, and shows it then.
 ///
 /// # Errors

@@ -32,6 +32,12 @@ pub(crate) fn is_active(tx: &mut Tx<'_>, id: AccountId) -> Result<bool, Error> {
     Ok(tx.first(sql, &[id.0.into()], |_| Ok(()))?.is_some())
 }
 
+/// Whether an account exists.
+pub(crate) fn exists(tx: &mut Tx<'_>, id: AccountId) -> Result<bool, Error> {
+    let sql = "SELECT 1 FROM accounts WHERE id = $1";
+    Ok(tx.first(sql, &[id.0.into()], |_| Ok(()))?.is_some())
+}
+
 /// Gives an account another name. Says whether there is such an account.
 pub(crate) fn rename(tx: &mut Tx<'_>, id: AccountId, name: &str) -> Result<bool, Error> {
     let sql = "UPDATE accounts SET name = $1 WHERE id = $2";

@@ -4,7 +4,8 @@ use crate::accounts::{self, Error};
 use crate::app::Cx;
 use crate::audit::{self, Kind};
 use crate::base::id::{AccountId, SessionId};
-use crate::sessions::{self, Session, Which};
+use crate::sessions::{self, Which};
+use crate::status::Ended;
 
 /// Disables an account: it is refused on every path from now on, its sessions end.
 ///
@@ -26,7 +27,7 @@ async fn set_disabled(cx: &Cx, account: AccountId, disabled: bool) -> Result<usi
     let kind = if disabled { Kind::AccountDisable } else { Kind::AccountEnable };
     let event = cx.event(kind).account(account);
     let (noted, now) = (event.clone(), cx.now);
-    let ended: Vec<Session> = cx
+    let ended: Vec<Ended> = cx
         .app
         .db
         .write::<_, Error, _>(move |tx| {

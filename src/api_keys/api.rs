@@ -11,9 +11,6 @@ use crate::http::{basic, bearer};
 use axum::http::{HeaderMap, header};
 use secrecy::ExposeSecret as _;
 
-/// The challenge of a 401.
-const CHALLENGE: &str = r#"Basic realm="claviger", charset="UTF-8""#;
-
 /// What was shown: the key, and the id it was shown for.
 struct Shown {
     id: Option<String>,
@@ -50,14 +47,23 @@ fn shown(headers: &HeaderMap, form: &Form) -> Result<Shown, OauthError> {
         return Err(INVALID_REQUEST.because("Show the API key in one way.").into());
     }
     if let Ok(basic) = basic::read(headers) {
-        let id = form.get("client_id").map_or(basic.username.clone(), str::to_owned);
-        if id != basic.username {
+        let id = decoded(&basic.username);
+        if form.get("client_id").is_some_and(|other| other != id) {
             return Err(INVALID_REQUEST.because("The client's two ids differ.").into());
         }
-        return Ok(Shown { id: Some(id), key: basic.password.expose_secret().to_owned() });
+        return Ok(Shown { id: Some(id), key: decoded(basic.password.expose_secret()) });
     }
     let key = bearer::token(headers).map_err(|_| required())?.to_owned();
-    Ok(Shown { id: form.get("client_id").map(str::to_owned), key })
+    Ok(Shown { id: None, key })
+}
+
+/// Clients write id and secret as in a form before they put them together (RFC 6749 §2.3.1).
+fn decoded(text: &str) -> String {
+    let pair = format!("={text}").replace(['&', ';'], "");
+    url::form_urlencoded::parse(pair.as_bytes())
+        .map(|(_, value)| value.into_owned())
+        .next()
+        .unwrap_or_default()
 }
 
 fn required() -> OauthError {
@@ -69,7 +75,7 @@ impl From<Error> for Problem {
         match error {
             Error::Unknown => INVALID_CLIENT
                 .because("This needs an API key. Operators make one with: claviger api-key create")
-                .challenge(CHALLENGE),
+                .challenge(basic::CHALLENGE),
             Error::Scope(scope) => {
                 INSUFFICIENT_SCOPE.because(format!("The API key has not the scope {}.", scope.name()))
             }

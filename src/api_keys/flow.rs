@@ -22,10 +22,12 @@ const KEPT: Duration = Duration::from_secs(30 * 86_400);
 pub async fn create(
     cx: &Cx,
     name: String,
-    scopes: Vec<KeyScope>,
+    mut scopes: Vec<KeyScope>,
     life: Option<Duration>,
 ) -> Result<(StoredKey, ApiKey), Error> {
     let key = ApiKey::new(random::bytes());
+    scopes.sort_by_key(|scope| scope.name());
+    scopes.dedup();
     let stored = StoredKey {
         id: id::uuid_v7(cx.now, random::bytes()),
         name,
@@ -88,7 +90,10 @@ pub async fn authenticate(cx: &Cx, text: &str, scope: KeyScope) -> Result<Stored
     }
     if key.last_used_at.is_none_or(|used| cx.now.since(used) >= TOUCH_AFTER) {
         let (id, now) = (key.id, cx.now);
-        cx.app.db.write::<_, Error, _>(move |tx| Ok(store::touch(tx, id, now)?)).await?;
+        // It is for operators to look at; the service gets its answer in any case.
+        if let Err(error) = cx.app.db.write::<_, Error, _>(move |tx| Ok(store::touch(tx, id, now)?)).await {
+            tracing::warn!(%error, "the last use of an API key was not noted");
+        }
     }
     Ok(key)
 }

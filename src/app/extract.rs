@@ -59,6 +59,16 @@ pub struct Authenticated {
     may_change: bool,
 }
 
+impl Authenticated {
+    /// Asks once more, after the reading of a body, whether the session goes on.
+    ///
+    /// # Errors
+    /// 401 if it has ended.
+    pub fn expect_live(&self, app: &App) -> Result<(), Problem> {
+        if app.statuses.has_ended(self.session) { Err(refused(&"its session has ended")) } else { Ok(()) }
+    }
+}
+
 /// A caller whose access token also allows to change the account.
 #[derive(Clone, Copy, Debug)]
 pub struct Owner(pub Authenticated);
@@ -104,11 +114,10 @@ pub fn authenticate(
     let claims = AccessToken::verify(token, expected, |kid| keys.find(kid)).map_err(|why| refused(&why))?;
     let account = AccountId::parse(&claims.sub).ok_or_else(|| refused(&"its subject is no account"))?;
     let session = SessionId::parse(&claims.sid).ok_or_else(|| refused(&"its session is none"))?;
-    if app.statuses.has_ended(session) {
-        return Err(refused(&"its session has ended"));
-    }
     let may_change = claims.scope.split(' ').any(|scope| scope == ACCOUNT_SCOPE);
-    Ok((claims, Authenticated { account, session, may_change }))
+    let caller = Authenticated { account, session, may_change };
+    caller.expect_live(app)?;
+    Ok((claims, caller))
 }
 
 /// The answer to a token that is no good.

@@ -39,12 +39,15 @@ pub struct Secrets {
     pub refresh: MacKey,
     /// Of the audit trail's chain.
     pub audit: MacKey,
+    /// Of what stands for addresses and accounts where guesses are counted.
+    pub guesses: MacKey,
 }
 
 impl Secrets {
     /// Derives them.
     pub fn of(master: &MasterKey) -> Self {
-        Self { refresh: MacKey::new(*master.derive("refresh-token")), audit: audit::key(master) }
+        let key = |purpose| MacKey::new(*master.derive(purpose));
+        Self { refresh: key("refresh-token"), audit: audit::key(master), guesses: key("guesses") }
     }
 }
 

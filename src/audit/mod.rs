@@ -46,6 +46,8 @@ events! {
     SignUp = "sign-up",
     /// A password was checked at a login.
     Login = "login",
+    /// The present password was checked before a change.
+    PasswordCheck = "password-check",
     /// A refresh token was exchanged for its successor.
     Refresh = "refresh",
     /// A spent refresh token came again after its window: the session was ended.

@@ -42,6 +42,11 @@ impl Timestamp {
         Duration::from_micros(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
     }
 
+    /// How far apart two moments are, whichever is the earlier.
+    pub fn apart(self, other: Self) -> Duration {
+        Duration::from_micros(self.0.abs_diff(other.0))
+    }
+
     /// Microseconds since 1970 UTC.
     pub const fn as_micros(self) -> i64 {
         self.0

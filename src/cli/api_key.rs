@@ -10,6 +10,9 @@ use clap::ArgMatches;
 use std::process::ExitCode;
 use uuid::Uuid;
 
+/// The longest life of a key, in seconds; one without an end has none.
+const MAX_LIFE: u64 = 36_500 * 86_400;
+
 /// The longest name, in characters.
 const MAX_NAME: usize = 100;
 
@@ -25,13 +28,16 @@ pub(super) fn run(args: &ArgMatches) -> Result<ExitCode, ExitCode> {
 fn create(args: &ArgMatches) -> Result<ExitCode, ExitCode> {
     let name = args.get_one::<String>("name").map(|name| text::shown(name, MAX_NAME)).unwrap_or_default();
     let words = args.get_one::<String>("scope").map(String::as_str).unwrap_or_default();
+    if name.is_empty() {
+        return Err(failed("give the key a name, such as that of the service it is for"));
+    }
     let scopes: Option<Vec<KeyScope>> =
         words.split(',').map(|word| KeyScope::from_name(word.trim())).collect();
     let known = KeyScope::ALL.map(KeyScope::name).join(", ");
     let scopes = scopes.ok_or_else(|| failed(format!("the scopes are: {known}")))?;
     let life = args.get_one::<String>("expires").map(|text| {
         parse_duration(text)
-            .filter(|life| !life.is_zero())
+            .filter(|life| (1..=MAX_LIFE).contains(&life.as_secs()))
             .ok_or_else(|| failed("write --expires like 90d or 12h"))
     });
     let life = life.transpose()?;

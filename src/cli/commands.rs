@@ -3,6 +3,10 @@
 use super::{SHORT, group, leaf, with_settings};
 use clap::{Arg, ArgAction, Command, value_parser};
 
+/// What a new password depends on.
+const PASSWORDS: &[&str] =
+    &["password_min_length", "hash_memory_kib", "hash_passes", "hash_lanes", "hash_engine"];
+
 /// `claviger user`.
 pub(super) fn user() -> Command {
     group("user", "Look after accounts")
@@ -10,7 +14,8 @@ pub(super) fn user() -> Command {
         .subcommand(
             operator("list", "List the accounts, oldest first", "claviger user list --limit 20 --json")
                 .arg(json())
-                .arg(limit("How many; all where it is missing")),
+                .arg(limit("How many; 100 where it is missing"))
+                .arg(text("after", "ID", "Those after this one, as the last line of the page before")),
         )
         .subcommand(
             operator("show", "Show an account", "claviger user show alice@example.org")
@@ -39,10 +44,13 @@ pub(super) fn user() -> Command {
             .arg(switch("yes", "Do not ask")),
         )
         .subcommand(
-            operator(
-                "set-password",
-                "Set the password read from standard input, and end the account's sessions",
-                "claviger user set-password alice@example.org < new-password",
+            with_settings(
+                leaf(
+                    "set-password",
+                    "Set the password read from standard input, and end the account's sessions",
+                    "claviger user set-password alice@example.org < new-password",
+                ),
+                &[SHORT, PASSWORDS].concat(),
             )
             .arg(who())
             .arg(switch("keep-sessions", "Let the sessions go on")),

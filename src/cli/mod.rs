@@ -33,7 +33,7 @@ const FAILED: u8 = 1;
 const WRONG: u8 = 2;
 
 /// Settings that the commands beside `serve` and `config` take as flags.
-const SHORT: &[&str] = &["dev", "listen", "data_dir", "issuer", "audience"];
+const SHORT: &[&str] = &["dev", "listen", "data_dir", "issuer", "audience", "master_key_file"];
 
 /// The same for those of the signing keys, which must have the settings of the server.
 const KEYS: &[&str] = &[

@@ -11,11 +11,13 @@ use crate::credentials::{self, Password, Policy};
 use crate::sessions::Which;
 use crate::{admin, sessions};
 use clap::ArgMatches;
+use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
+use secrecy::SecretString;
 use std::io::{BufRead as _, IsTerminal as _, Write as _};
 use std::process::ExitCode;
 
-/// Accounts read at once while listing.
-const PAGE: u32 = 500;
+/// Accounts listed where no number is named.
+const PAGE: u32 = 100;
 
 pub(super) fn run(args: &ArgMatches) -> Result<ExitCode, ExitCode> {
     let Some((name, args)) = args.subcommand() else { return Err(ExitCode::from(WRONG)) };
@@ -36,16 +38,13 @@ pub(super) fn run(args: &ArgMatches) -> Result<ExitCode, ExitCode> {
 }
 
 fn list(offline: &Offline, args: &ArgMatches) -> Result<ExitCode, ExitCode> {
-    let mut left = args.get_one::<u32>("limit").copied().unwrap_or(u32::MAX);
-    let mut after: Option<AccountId> = None;
+    let after = args.get_one::<String>("after").map(|id| {
+        AccountId::parse(id).ok_or_else(|| failed("--after takes an account's id, as the list shows it"))
+    });
+    let limit = args.get_one::<u32>("limit").copied().unwrap_or(PAGE);
+    let page = offline.run(accounts::flow::page(&offline.cx, after.transpose()?, limit))?;
     let mut table = table();
-    while left > 0 {
-        let page = offline.run(accounts::flow::page(&offline.cx, after, left.min(PAGE)))?;
-        let Some(last) = page.last() else { break };
-        after = Some(last.id);
-        left = left.saturating_sub(u32::try_from(page.len()).unwrap_or(u32::MAX));
-        page.iter().for_each(|account| add(&mut table, account));
-    }
+    page.iter().for_each(|account| add(&mut table, account));
     table.print(args.get_flag("json"));
     Ok(ExitCode::SUCCESS)
 }
@@ -69,7 +68,7 @@ fn add(table: &mut Table, account: &Account) {
 }
 
 fn show(offline: &Offline, account: &Account, json: bool) -> Result<ExitCode, ExitCode> {
-    let live = offline.run(sessions::flow::list(&offline.cx, account.id, None, PAGE))?;
+    let live = offline.run(sessions::flow::count(&offline.cx, account.id))?;
     let mut table = Table::new(&["id", "email", "name", "created_at", "disabled_at", "sessions"]);
     table.row([
         Some(account.id.to_string()),
@@ -77,7 +76,7 @@ fn show(offline: &Offline, account: &Account, json: bool) -> Result<ExitCode, Ex
         Some(account.name.clone()),
         Some(account.created_at.to_string()),
         account.disabled_at.map(|at| at.to_string()),
-        Some(live.len().to_string()),
+        Some(live.to_string()),
     ]);
     table.print(json);
     Ok(ExitCode::SUCCESS)
@@ -110,15 +109,29 @@ fn delete(offline: &Offline, account: &Account, yes: bool) -> Result<ExitCode, E
 
 fn set_password(offline: &Offline, account: &Account, keep: bool) -> Result<ExitCode, ExitCode> {
     // From standard input alone: other users can read a command line.
-    let typed = ask("New password: ")?;
+    let typed = SecretString::from(hidden(|| ask("New password: "))?);
     let (email, name) = (Email::parse(&account.email).ok(), Name::parse(&account.name).ok());
     let policy = Policy::of(&offline.cx.app.config);
-    let password = Password::new(&typed.into(), &policy, email.as_ref(), name.as_ref())
+    let password = Password::new(&typed, &policy, email.as_ref(), name.as_ref())
         .map_err(|why| failed(format!("the password {why}")))?;
     let sessions = if keep { Sessions::Keep } else { Sessions::End(Which::All) };
     offline.change(credentials::flow::set_password(&offline.cx, account.id, password, sessions))?;
     print(format_args!("{} has a new password.\n", account.id));
     Ok(ExitCode::SUCCESS)
+}
+
+/// Asks without showing on the terminal what is typed.
+fn hidden<T>(ask: impl FnOnce() -> T) -> T {
+    let input = std::io::stdin();
+    let Ok(shown) = tcgetattr(&input) else { return ask() };
+    let mut silent = shown.clone();
+    silent.local_modes.remove(LocalModes::ECHO);
+    // Where the terminal refuses, the password is still taken.
+    let _ = tcsetattr(&input, OptionalActions::Flush, &silent);
+    let answer = ask();
+    let _ = tcsetattr(&input, OptionalActions::Flush, &shown);
+    print(format_args!("\n"));
+    answer
 }
 
 /// One line of standard input; the question is shown only to people.

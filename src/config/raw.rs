@@ -98,7 +98,7 @@ pub const SETTINGS: &[Setting] = &[
         "limits",
         "BOOL",
         "true",
-        "Whether requests are limited for each client network; only a server on loopback may go without",
+        "Whether requests and wrong passwords are limited; off for load tests, on loopback alone",
     ),
     setting("hash_memory_kib", "KIB", "19456", "Argon2id memory (m)"),
     setting("hash_passes", "COUNT", "2", "Argon2id passes (t)"),

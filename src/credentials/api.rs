@@ -4,7 +4,7 @@ use super::flow::{self, Sessions};
 use super::{Error, Password, Policy};
 use crate::accounts::{self, Name};
 use crate::app::Cx;
-use crate::app::extract::Owner;
+use crate::app::extract::{Owner, refused};
 use crate::base::email::Email;
 use crate::http::basic;
 use crate::http::json::JsonBody;
@@ -88,7 +88,7 @@ pub async fn change_password(
         .map_err(|why| Problem::field("/new_password", why))?;
     let sessions =
         if input.keep_other_sessions { Sessions::Keep } else { Sessions::End(Which::AllBut(caller.session)) };
-    let changed = flow::change_password(&cx, caller.account, current, new, sessions).await;
+    let changed = flow::change_password(&cx, (caller.account, caller.session), current, new, sessions).await;
     changed.map_err(wrong_password)?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -101,7 +101,7 @@ pub async fn delete(
 ) -> Result<StatusCode, Problem> {
     let cx = cx.by(&caller);
     let password = attempt("/password", &input.password)?;
-    flow::close_account(&cx, caller.account, password).await.map_err(wrong_password)?;
+    flow::close_account(&cx, (caller.account, caller.session), password).await.map_err(wrong_password)?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -123,6 +123,7 @@ impl From<Error> for Problem {
             Error::Wrong => WRONG_CREDENTIALS
                 .because("The e-mail address (or name) and the password do not belong together.")
                 .challenge(basic::CHALLENGE),
+            Error::SessionEnded => refused(&"its session has ended"),
             Error::Account(error) => error.into(),
             Error::Guesses(error) => error.into(),
             Error::Db(error) => error.into(),

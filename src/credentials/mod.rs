@@ -150,6 +150,9 @@ pub enum Error {
     /// No account has this identifier and this password; which of the two is not said.
     #[error("wrong identifier or password")]
     Wrong,
+    /// The session of the token that was shown has ended meanwhile.
+    #[error("the session has ended")]
+    SessionEnded,
     /// Too many were wrong.
     #[error(transparent)]
     Guesses(#[from] guesses::Error),

@@ -15,24 +15,24 @@ struct Migration {
 }
 
 macro_rules! migrations {
-    ($($version:literal $name:literal,)*) => {
+    ($($version:literal $file:literal,)*) => {
         &[$(Migration {
             version: $version,
-            name: $name,
-            sql: include_str!(concat!("../../migrations/000", $version, "_", $name, ".sql")),
+            name: $file,
+            sql: include_str!(concat!("../../migrations/", $file, ".sql")),
         }),*]
     };
 }
 
 const MIGRATIONS: &[Migration] = migrations![
-    1 "accounts",
-    2 "signing_keys",
-    3 "sessions",
-    4 "guesses",
-    5 "audit",
-    6 "key_rotation",
-    7 "api_keys",
-    8 "key_cache",
+    1 "0001_accounts",
+    2 "0002_signing_keys",
+    3 "0003_sessions",
+    4 "0004_guesses",
+    5 "0005_audit",
+    6 "0006_key_rotation",
+    7 "0007_api_keys",
+    8 "0008_key_cache",
 ];
 
 const SQLITE_TOKENS: &[(&str, &str)] = &[

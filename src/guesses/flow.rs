@@ -1,16 +1,17 @@
 //! Admitting a guess before its hash, and counting it after.
 
 use super::{Count, Error, MEMORY, Subject, Target, store, subjects};
+use crate::accounts;
 use crate::app::Cx;
-use crate::audit::{self, Kind};
+use crate::audit::{self, Event, Kind};
 use crate::base::id::AccountId;
 use crate::db::{self, Tx};
 use crate::http::address;
 use std::time::Duration;
 use tokio::sync::SemaphorePermit;
 
-/// A network that was not used for this long is a stranger's again.
-const FAMILIAR_FOR: Duration = Duration::from_secs(90 * 86_400);
+/// A network that was not logged in from for this long is a stranger's again: longer than sessions live.
+const FAMILIAR_FOR: Duration = Duration::from_secs(400 * 86_400);
 
 /// The most networks that are known of an account.
 const MOST_NETWORKS: i64 = 20;
@@ -19,91 +20,109 @@ const MOST_NETWORKS: i64 = 20;
 #[derive(Debug)]
 pub struct Admitted<'a> {
     subjects: Vec<Subject>,
-    /// How many of them, from the first on, were counted before the hash.
-    claimed: Vec<bool>,
+    /// For those that were counted before the hash: the count that was seen, and the one it became.
+    claimed: Vec<Option<(Count, Count)>>,
     account: Option<AccountId>,
     _turn: Option<SemaphorePermit<'a>>,
 }
 
-/// Admits a guess at the account `found`, or else at `identifier`.
+/// Whose password is guessed at.
+#[derive(Clone, Copy, Debug)]
+pub enum Guessed<'a> {
+    /// An account's, by someone who shows an identifier.
+    Account(AccountId),
+    /// An account's, by someone who shows a token of it.
+    Own(AccountId),
+    /// Nobody's: no account has this identifier.
+    Nobody(&'a str),
+}
+
+impl Guessed<'_> {
+    fn account(self) -> Option<AccountId> {
+        match self {
+            Self::Account(id) | Self::Own(id) => Some(id),
+            Self::Nobody(_) => None,
+        }
+    }
+}
+
+/// Admits a guess.
 ///
 /// # Errors
 /// [`Error::TooMany`], or that there is no capacity now.
-pub async fn admit<'a>(
-    cx: &'a Cx,
-    found: Option<AccountId>,
-    identifier: &str,
-) -> Result<Admitted<'a>, Error> {
+pub async fn admit<'a>(cx: &'a Cx, guessed: Guessed<'_>) -> Result<Admitted<'a>, Error> {
+    let account = guessed.account();
     if !cx.app.config.limits {
-        return Ok(Admitted { subjects: Vec::new(), claimed: Vec::new(), account: found, _turn: None });
+        return Ok(Admitted { subjects: Vec::new(), claimed: Vec::new(), account, _turn: None });
     }
-    let subjects = counted_for(cx, found, identifier).await?;
+    let subjects = counted_for(cx, guessed).await?;
     let first = subjects.first().map(|subject| subject.digest).unwrap_or_default();
     // Those who have to wait in any case take nobody's turn.
     expect_no_wait(cx, &subjects).await?;
     let turn = cx.app.passwords.turn(&first).await?;
     let counts = expect_no_wait(cx, &subjects).await?;
     let claimed = claim(cx, &subjects, counts).await?;
-    Ok(Admitted { subjects, claimed, account: found, _turn: Some(turn) })
+    Ok(Admitted { subjects, claimed, account, _turn: Some(turn) })
 }
 
-async fn counted_for(cx: &Cx, found: Option<AccountId>, identifier: &str) -> Result<Vec<Subject>, Error> {
+async fn counted_for(cx: &Cx, guessed: Guessed<'_>) -> Result<Vec<Subject>, Error> {
     let network = network(cx);
     // One look for the unknown too, so that they take the same time.
-    let account = found.unwrap_or(AccountId(uuid::Uuid::nil()));
+    let account = guessed.account().unwrap_or(AccountId(uuid::Uuid::nil()));
     let (since, here) = (cx.now.minus(FAMILIAR_FOR), network.clone());
     let known =
         cx.app.db.read::<_, Error, _>(move |tx| Ok(store::is_known(tx, account, &here, since)?)).await?;
-    let target = match found {
-        Some(account) if known => Target::Familiar(account),
-        Some(account) => Target::Account(account),
-        None => Target::Unknown(identifier),
+    let target = match guessed {
+        Guessed::Own(account) => Target::Familiar(account),
+        Guessed::Account(account) if known => Target::Familiar(account),
+        Guessed::Account(account) => Target::Account(account),
+        Guessed::Nobody(identifier) => Target::Unknown(identifier),
     };
-    Ok(subjects(target, &network))
+    Ok(subjects(&cx.app.secrets.guesses, target, &network))
 }
 
 /// The counts of the subjects, if none of them has to wait.
 async fn expect_no_wait(cx: &Cx, subjects: &[Subject]) -> Result<Vec<Option<Count>>, Error> {
-    let (wanted, since) = (subjects.to_vec(), cx.now.minus(MEMORY));
+    let wanted = subjects.to_vec();
     let counts = cx
         .app
         .db
         .read::<_, Error, _>(move |tx| {
-            wanted.iter().map(|subject| Ok(store::count(tx, &subject.digest, since)?)).collect()
+            wanted.iter().map(|subject| Ok(store::count(tx, &subject.digest)?)).collect()
         })
         .await?;
     let now = cx.app.clock.now();
-    let waits = subjects.iter().zip(&counts);
-    let waits = waits.filter_map(|(subject, count): (&Subject, &Option<Count>)| {
-        Some(subject.schedule.wait((*count)?, now))
-    });
-    match waits.max().filter(|wait| !wait.is_zero()) {
+    let wait = |(subject, count): (&Subject, &Option<Count>)| Some(subject.schedule.wait((*count)?, now));
+    match subjects.iter().zip(&counts).filter_map(wait).max().filter(|wait| !wait.is_zero()) {
         Some(wait) => Err(Error::TooMany(wait)),
         None => Ok(counts),
     }
 }
 
 /// Counts the guess already for those subjects that have had their free ones: one guess gets through.
-async fn claim(cx: &Cx, subjects: &[Subject], counts: Vec<Option<Count>>) -> Result<Vec<bool>, Error> {
-    let strict = |(subject, count): (&Subject, &Option<Count>)| {
-        count.is_some_and(|count| subject.schedule.is_strict(count))
+async fn claim(
+    cx: &Cx,
+    subjects: &[Subject],
+    counts: Vec<Option<Count>>,
+) -> Result<Vec<Option<(Count, Count)>>, Error> {
+    let now = cx.app.clock.now();
+    let claim = |(subject, count): (&Subject, Option<Count>)| {
+        let seen = count.filter(|count| subject.schedule.is_strict(*count, now))?;
+        Some((seen, Count { failures: subject.schedule.after(Some(seen), now), last_failed_at: now }))
     };
-    let claimed: Vec<bool> = subjects.iter().zip(&counts).map(strict).collect();
-    if !claimed.contains(&true) {
+    let claimed: Vec<Option<(Count, Count)>> = subjects.iter().zip(counts).map(claim).collect();
+    if claimed.iter().all(Option::is_none) {
         return Ok(claimed);
     }
-    let (wanted, strict, now) = (subjects.to_vec(), claimed.clone(), cx.app.clock.now());
+    let (wanted, claims) = (subjects.to_vec(), claimed.clone());
     cx.app
         .db
         .write::<_, Error, _>(move |tx| {
-            for ((subject, count), _) in
-                wanted.iter().zip(&counts).zip(&strict).filter(|(_, strict)| **strict)
-            {
-                let Some(count) = count else { continue };
-                if !store::claim(tx, &subject.digest, *count, now)? {
+            for (subject, claim) in wanted.iter().zip(&claims) {
+                let Some((seen, new)) = claim else { continue };
+                if !store::replace(tx, &subject.digest, *seen, *new)? {
                     // Another guess was quicker.
-                    let next = Count { failures: count.failures.saturating_add(1), last_failed_at: now };
-                    return Err(Error::TooMany(subject.schedule.wait(next, now)));
+                    return Err(Error::TooMany(subject.schedule.wait(*new, now)));
                 }
             }
             Ok(())
@@ -118,48 +137,53 @@ impl Admitted<'_> {
     /// # Errors
     /// If the database fails; then the answer must not say that the password was wrong.
     pub async fn failed(self, cx: &Cx) -> Result<(), Error> {
-        let (subjects, claimed, now) = (self.subjects.clone(), self.claimed.clone(), cx.app.clock.now());
-        let event = cx.event(Kind::GuessesThrottled).refused();
-        let event = match self.account {
-            Some(account) => event.account(account),
-            None => event,
-        };
-        let noted = event.clone();
-        let throttled = cx
+        let (subjects, claimed, account) = (self.subjects.clone(), self.claimed.clone(), self.account);
+        let (event, now) = (cx.event(Kind::GuessesThrottled).refused(), cx.app.clock.now());
+        let noted = cx
             .app
             .db
             .write::<_, Error, _>(move |tx| {
                 let mut throttled = false;
-                for (subject, _) in subjects.iter().zip(&claimed).filter(|(_, claimed)| !**claimed) {
-                    let failures = store::add(tx, &subject.digest, now.minus(MEMORY), now)?;
-                    throttled |= failures == subject.schedule.free;
+                for (Subject { digest, schedule }, claim) in subjects.iter().zip(&claimed) {
+                    if claim.is_none() {
+                        let failures = schedule.after(store::count(tx, digest)?, now);
+                        store::set(tx, digest, Count { failures, last_failed_at: now })?;
+                        throttled |= failures == schedule.free;
+                    }
                 }
-                if throttled {
-                    audit::flow::append(tx, &noted)?;
+                if !throttled {
+                    return Ok(None);
                 }
-                Ok(throttled)
+                // Not of an account that was deleted meanwhile.
+                let event = match account {
+                    Some(id) if accounts::flow::exists(tx, id)? => event.clone().account(id),
+                    _ => event.clone(),
+                };
+                audit::flow::append(tx, &event)?;
+                Ok(Some(event))
             })
             .await?;
-        if throttled {
-            event.log();
-        }
+        noted.inspect(Event::log);
         Ok(())
     }
 
-    /// The password was right: takes back what was counted before.
+    /// The password was right, or could not be checked: takes back what was counted before.
     ///
     /// # Errors
     /// If the database fails.
-    pub async fn succeeded(self, cx: &Cx) -> Result<(), Error> {
+    pub async fn take_back(self, cx: &Cx) -> Result<(), Error> {
         let (subjects, claimed) = (self.subjects.clone(), self.claimed.clone());
-        if !claimed.contains(&true) {
+        if claimed.iter().all(Option::is_none) {
             return Ok(());
         }
         cx.app
             .db
             .write(move |tx| {
-                for (subject, _) in subjects.iter().zip(&claimed).filter(|(_, claimed)| **claimed) {
-                    store::give_back(tx, &subject.digest)?;
+                for (subject, claim) in subjects.iter().zip(&claimed) {
+                    if let Some((seen, new)) = claim {
+                        // If others were counted since, theirs stands.
+                        store::replace(tx, &subject.digest, *new, *seen)?;
+                    }
                 }
                 Ok(())
             })
@@ -176,6 +200,15 @@ pub fn remember_network(tx: &mut Tx<'_>, cx: &Cx, account: AccountId) -> Result<
     store::forget_oldest(tx, account, MOST_NETWORKS)
 }
 
+/// Forgets, inside the transaction of a new password, the networks that the account knows, but for the
+/// caller's: whoever had the old one may have used them.
+///
+/// # Errors
+/// If the database fails.
+pub fn forget_networks(tx: &mut Tx<'_>, cx: &Cx, account: AccountId) -> Result<(), db::Error> {
+    store::forget_but(tx, account, &network(cx))
+}
+
 /// Deletes up to `limit` of each kind of row that is too old to matter. Says how many.
 ///
 /// # Errors
@@ -190,6 +223,8 @@ pub async fn sweep(cx: &Cx, limit: u32) -> Result<usize, db::Error> {
         .await
 }
 
+/// What stands for the caller's network: addresses are not stored here in clear.
 fn network(cx: &Cx) -> String {
-    cx.origin.address.map_or_else(String::new, |from| address::network(from).to_string())
+    let here = cx.origin.address.map_or_else(String::new, |from| address::network(from).to_string());
+    claviger_crypto::base64url(&cx.app.secrets.guesses.tag(&[b"network-name", here.as_bytes()]))
 }

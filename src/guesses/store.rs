@@ -5,36 +5,33 @@ use crate::base::id::AccountId;
 use crate::base::time::Timestamp;
 use crate::db::{Error, Row, Tx};
 
-/// The failures of a subject since `since`.
-pub(crate) fn count(tx: &mut Tx<'_>, subject: &[u8], since: Timestamp) -> Result<Option<Count>, Error> {
-    let sql = "SELECT failures, last_failed_at FROM guesses WHERE subject = $1 AND last_failed_at > $2";
-    tx.first(sql, &[subject.into(), since.into()], read)
+/// The failures of a subject.
+pub(crate) fn count(tx: &mut Tx<'_>, subject: &[u8]) -> Result<Option<Count>, Error> {
+    let sql = "SELECT failures, last_failed_at FROM guesses WHERE subject = $1";
+    tx.first(sql, &[subject.into()], read)
 }
 
-/// Counts a failure; what is older than `since` is forgotten. Gives the count.
-pub(crate) fn add(tx: &mut Tx<'_>, subject: &[u8], since: Timestamp, now: Timestamp) -> Result<i64, Error> {
-    let sql = "INSERT INTO guesses (subject, failures, last_failed_at) VALUES ($1, 1, $2)
+/// Sets a count.
+pub(crate) fn set(tx: &mut Tx<'_>, subject: &[u8], count: Count) -> Result<(), Error> {
+    let sql = "INSERT INTO guesses (subject, failures, last_failed_at) VALUES ($1, $2, $3)
         ON CONFLICT (subject) DO UPDATE SET
-            failures = CASE WHEN guesses.last_failed_at > $3 THEN guesses.failures + 1 ELSE 1 END,
-            last_failed_at = excluded.last_failed_at
-        RETURNING failures";
-    let counted = tx.first(sql, &[subject.into(), now.into(), since.into()], |row| row.get(0))?;
-    counted.ok_or_else(|| Error::Statement("a count was not returned".into()))
-}
-
-/// Counts a failure if the count is still `seen`. Says whether it was.
-pub(crate) fn claim(tx: &mut Tx<'_>, subject: &[u8], seen: Count, now: Timestamp) -> Result<bool, Error> {
-    let sql = "UPDATE guesses SET failures = failures + 1, last_failed_at = $1
-        WHERE subject = $2 AND failures = $3 AND last_failed_at = $4";
-    let values = [now.into(), subject.into(), seen.failures.into(), seen.last_failed_at.into()];
-    Ok(tx.execute(sql, &values)? == 1)
-}
-
-/// Takes back a failure that was counted before its hash and was none.
-pub(crate) fn give_back(tx: &mut Tx<'_>, subject: &[u8]) -> Result<(), Error> {
-    let sql = "UPDATE guesses SET failures = failures - 1 WHERE subject = $1 AND failures > 0";
-    tx.execute(sql, &[subject.into()])?;
+            failures = excluded.failures, last_failed_at = excluded.last_failed_at";
+    tx.execute(sql, &[subject.into(), count.failures.into(), count.last_failed_at.into()])?;
     Ok(())
+}
+
+/// Replaces a count if it is still the one that was seen. Says whether it was.
+pub(crate) fn replace(tx: &mut Tx<'_>, subject: &[u8], seen: Count, new: Count) -> Result<bool, Error> {
+    let sql = "UPDATE guesses SET failures = $1, last_failed_at = $2
+        WHERE subject = $3 AND failures = $4 AND last_failed_at = $5";
+    let values = [
+        new.failures.into(),
+        new.last_failed_at.into(),
+        subject.into(),
+        seen.failures.into(),
+        seen.last_failed_at.into(),
+    ];
+    Ok(tx.execute(sql, &values)? == 1)
 }
 
 /// Whether an account has logged in from a network since `since`.
@@ -66,6 +63,13 @@ pub(crate) fn forget_oldest(tx: &mut Tx<'_>, account: AccountId, keep: i64) -> R
     let sql = "DELETE FROM known_networks WHERE account_id = $1 AND network NOT IN
         (SELECT network FROM known_networks WHERE account_id = $1 ORDER BY last_used_at DESC, network LIMIT $2)";
     tx.execute(sql, &[account.0.into(), keep.into()])?;
+    Ok(())
+}
+
+/// Forgets the networks that an account knows, but for one.
+pub(crate) fn forget_but(tx: &mut Tx<'_>, account: AccountId, network: &str) -> Result<(), Error> {
+    let sql = "DELETE FROM known_networks WHERE account_id = $1 AND network <> $2";
+    tx.execute(sql, &[account.0.into(), network.into()])?;
     Ok(())
 }
 

@@ -25,7 +25,16 @@ use uuid::Uuid;
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Query parameters that would carry a secret (RFC 9700 §4.3.2).
-const SECRET_PARAMETERS: &[&str] = &["access_token", "x-access-token", "token", "refresh_token", "password"];
+const SECRET_PARAMETERS: &[&str] = &[
+    "access_token",
+    "x-access-token",
+    "token",
+    "refresh_token",
+    "client_secret",
+    "password",
+    "current_password",
+    "new_password",
+];
 
 /// What is known of a request as it arrives.
 #[derive(Clone, Copy, Debug)]

@@ -13,5 +13,6 @@ pub mod json;
 pub mod limit;
 pub mod oauth;
 pub mod openapi;
+pub mod path;
 pub mod prepared;
 pub mod problem;

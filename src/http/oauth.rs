@@ -65,7 +65,6 @@ fn code(kind: &Kind) -> &'static str {
         ("invalid-grant", _) => "invalid_grant",
         ("invalid-scope", _) => "invalid_scope",
         ("unsupported-grant-type", _) => "unsupported_grant_type",
-        ("unsupported-token-type", _) => "unsupported_token_type",
         ("invalid-token", _) => "invalid_token",
         ("insufficient-scope", _) => "insufficient_scope",
         (_, 401) => "invalid_client",

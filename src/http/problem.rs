@@ -49,8 +49,6 @@ kinds! {
         "The scope is unknown, or wider than the one that was granted (RFC 6749 §5.2).";
     UNSUPPORTED_GRANT_TYPE = 400 "unsupported-grant-type", "This grant type is not supported",
         "The documentation of the route lists the grant types (RFC 6749 §5.2).";
-    UNSUPPORTED_TOKEN_TYPE = 400 "unsupported-token-type", "This type of token cannot be revoked",
-        "The server does not revoke tokens of this type (RFC 7009 §2.2.1).";
     TOKEN_IN_QUERY = 400 "token-in-query", "Secrets do not belong in a URL",
         "URLs end up in logs and histories. Send the token in a header, passwords in the body. Treat this one as known to others.";
     CREDENTIALS_REQUIRED = 401 "credentials-required", "Credentials are required",
@@ -64,7 +62,7 @@ kinds! {
     WRONG_PASSWORD = 403 "wrong-password", "Wrong password",
         "The token is good, but the password sent with it is not the account's present one.";
     INSUFFICIENT_SCOPE = 403 "insufficient-scope", "The token's scope does not cover this",
-        "Log in again, or refresh without a scope: the new token has all that was granted (RFC 6750 §3.1).";
+        "Log in again, or refresh without a scope: the new token has all that was granted (RFC 6750 §3.1). An API key needs another scope.";
     NOT_FOUND = 404 "not-found", "There is nothing here",
         "The path names no part of this API, or something that does not exist (any more).";
     METHOD_NOT_ALLOWED = 405 "method-not-allowed", "This method is not allowed here",

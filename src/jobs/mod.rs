@@ -12,7 +12,9 @@ use crate::app::{App, Cx};
 use crate::audit::{Actor, Origin};
 use crate::base::{id, random};
 use crate::{audit, db, status};
+use futures_util::FutureExt as _;
 use std::fmt::Display;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinSet;
@@ -32,6 +34,9 @@ const SEAL_EVERY: Duration = Duration::from_secs(1);
 
 /// How often rows that are over are deleted.
 const SWEEP_EVERY: Duration = Duration::from_secs(60);
+
+/// How often it is said that a job goes on failing.
+const SAY_AGAIN: Duration = Duration::from_secs(600);
 
 /// Running jobs; they end when this is dropped.
 #[derive(Debug)]
@@ -59,32 +64,31 @@ pub fn start(app: &Arc<App>, keys: Keys) -> Jobs {
     Jobs(jobs)
 }
 
-/// Runs `job` again and again. What fails is logged and tried again at the next turn.
-#[allow(clippy::disallowed_methods)]
+/// Runs `job` again and again. What fails is logged and tried again at the next turn; a panic is a failure.
 async fn every<E, F>(period: Duration, name: &'static str, app: Arc<App>, job: impl Fn(Arc<App>) -> F + Send)
 where
-    E: Display + Send + 'static,
-    F: Future<Output = Result<(), E>> + Send + 'static,
+    E: Display,
+    F: Future<Output = Result<(), E>> + Send,
 {
     // Not at once: a start has better things to do, and what it needs it has looked at.
     let mut turns = tokio::time::interval_at(Instant::now() + period, period);
     turns.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut failing = false;
+    let mut said: Option<Instant> = None;
     loop {
         turns.tick().await;
-        // A task of its own, so that a panic ends this turn and not the job.
-        let mut turn = JoinSet::new();
-        turn.spawn(job(app.clone()));
-        let error = match turn.join_next().await {
-            Some(Ok(Ok(()))) | None => None,
-            Some(Ok(Err(error))) => Some(error.to_string()),
-            Some(Err(error)) => Some(error.to_string()),
+        let error = match AssertUnwindSafe(job(app.clone())).catch_unwind().await {
+            Ok(Ok(())) => {
+                said = None;
+                continue;
+            }
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => "it panicked".to_owned(),
         };
-        // Once, not four times a second.
-        if let (Some(error), false) = (&error, failing) {
+        // Not four times a second, but again and again.
+        if said.is_none_or(|said| said.elapsed() >= SAY_AGAIN) {
+            said = Some(Instant::now());
             tracing::error!(job = name, error, "a job fails; it is tried again");
         }
-        failing = error.is_some();
     }
 }
 

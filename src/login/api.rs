@@ -6,8 +6,10 @@ use crate::credentials::Password;
 use crate::http::basic::Basic;
 use crate::http::json::JsonBody;
 use crate::http::openapi::{Answer, Body, Operation};
-use crate::http::problem::{self, Problem};
+use crate::http::problem::{self, METHOD_NOT_ALLOWED, Problem};
 use axum::Json;
+use axum::http::header::ALLOW;
+use axum::http::{HeaderValue, Method};
 use schemars::JsonSchema;
 use secrecy::ExposeSecret as _;
 use secrecy::SecretString;
@@ -35,6 +37,9 @@ pub struct LoggedIn {
     /// Good once at `POST /token` for new tokens.
     refresh_token: String,
 }
+
+/// For `Allow`.
+const LOGIN_METHODS: HeaderValue = HeaderValue::from_static("GET,POST");
 
 const ANSWERS: &[Answer] = &[Answer::json::<LoggedIn>(200, "Logged in")];
 
@@ -73,7 +78,11 @@ pub const GET_LOGIN: Operation = Operation {
 };
 
 /// `GET /login`.
-pub async fn by_basic(cx: Cx, basic: Basic) -> Result<Json<LoggedIn>, Problem> {
+pub async fn by_basic(method: Method, cx: Cx, basic: Basic) -> Result<Json<LoggedIn>, Problem> {
+    // It would open a session and throw its tokens away.
+    if method == Method::HEAD {
+        return Err(METHOD_NOT_ALLOWED.because("Log in by GET or POST.").with(ALLOW, LOGIN_METHODS));
+    }
     log_in(&cx, &basic.username, &basic.password).await
 }
 

@@ -24,18 +24,19 @@ pub async fn log_in(cx: &Cx, identifier: &str, password: Password) -> Result<Tok
         .db
         .write::<_, Error, _>(move |tx| {
             if !verified.still_holds(tx)? {
-                return Ok(false);
+                return Ok(None);
             }
-            sessions::flow::open(tx, &session)?;
+            let ended = sessions::flow::open(tx, &asked, &session)?;
             guesses::flow::remember_network(tx, &asked, account)?;
             audit::flow::append(tx, &noted)?;
-            Ok(true)
+            Ok(Some(ended))
         })
         .await?;
-    if !opened {
-        log_wrong(cx, Some(account));
+    let Some(ended) = opened else {
+        log_wrong(cx, Who::Identifier(identifier), Some(account));
         return Err(credentials::Error::Wrong.into());
-    }
+    };
+    sessions::flow::announce(cx, &ended);
     event.log();
     Ok(opening.tokens(cx)?)
 }

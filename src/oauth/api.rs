@@ -10,7 +10,9 @@ use crate::http::problem::{self, INVALID_CLIENT, INVALID_REQUEST, UNSUPPORTED_GR
 use crate::sessions::scope::Scope;
 use crate::sessions::{self, DIRECT_CLIENT};
 use axum::Json;
+use axum::http::header::PRAGMA;
 use axum::http::{HeaderMap, StatusCode};
+use axum::response::IntoResponse;
 use schemars::JsonSchema;
 use secrecy::ExposeSecret as _;
 use serde::Serialize;
@@ -52,6 +54,10 @@ pub struct ShownTokenForm {
     token: String,
     /// Ignored: a token says itself what it is.
     token_type_hint: Option<String>,
+    /// The id of the API key, if it is shown here; for `/revoke` without a key, `claviger`.
+    client_id: Option<String>,
+    /// The API key, if it is shown here.
+    client_secret: Option<String>,
 }
 
 /// What a token is (RFC 7662 §2.2).
@@ -116,7 +122,7 @@ pub const REVOKE: Operation = Operation {
     summary: "End the session that a token belongs to (RFC 7009)",
     repeatable: false,
     parameters: &[],
-    request: Some(Body::form::<ShownTokenForm>("token=cvr_…")),
+    request: Some(Body::form::<ShownTokenForm>("token=cvr_…&client_id=claviger")),
     answers: &[Answer::empty(200, "The token is good for nothing now, whatever it was")],
     problems: &[&problem::INVALID_REQUEST, &problem::DATABASE_UNAVAILABLE],
 };
@@ -136,7 +142,7 @@ pub const INTROSPECT: Operation = Operation {
 };
 
 /// `POST /token`.
-pub async fn token(cx: Cx, FormBody(form): FormBody) -> Result<Json<TokenAnswer>, OauthError> {
+pub async fn token(cx: Cx, FormBody(form): FormBody) -> Result<impl IntoResponse, OauthError> {
     match form.get("grant_type") {
         Some("refresh_token") => {}
         Some(_) => {
@@ -152,13 +158,15 @@ pub async fn token(cx: Cx, FormBody(form): FormBody) -> Result<Json<TokenAnswer>
     let scope = form.get("scope").map(|text| Scope::parse(text).ok_or(sessions::Error::Scope));
     let scope = scope.transpose()?;
     let tokens = sessions::flow::refresh(&cx, shown, scope).await?;
-    Ok(Json(TokenAnswer {
+    let answer = TokenAnswer {
         access_token: tokens.access_token,
         token_type: "Bearer",
         expires_in: tokens.expires_in,
         refresh_token: tokens.refresh_token.expose_secret().to_owned(),
         scope: tokens.scope.to_string(),
-    }))
+    };
+    // RFC 6749 §5.1, beside the `Cache-Control` of every answer.
+    Ok(([(PRAGMA, "no-cache")], Json(answer)))
 }
 
 /// `POST /revoke`. A public client names itself (RFC 7009 §2.1); who has a token may end it.

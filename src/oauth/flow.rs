@@ -46,8 +46,13 @@ pub async fn look_up(cx: &Cx, token: &str) -> Result<Option<Token>, Error> {
 /// # Errors
 /// If it cannot be done now.
 pub async fn revoke(cx: &Cx, token: &str) -> Result<(), Error> {
-    let Some(found) = look_up(cx, token).await? else { return Ok(()) };
-    let (account, session) = found.session();
+    let (account, session) = match sessions::flow::of_any_refresh_token(cx, token).await? {
+        Some(session) => (session.account, session.id),
+        None => match look_up(cx, token).await? {
+            Some(found) => found.session(),
+            None => return Ok(()),
+        },
+    };
     match sessions::flow::end(cx, account, Which::One(session), Kind::Revoke).await {
         Ok(_) | Err(Error::Unknown) => Ok(()),
         Err(error) => Err(error),

@@ -6,9 +6,10 @@ use crate::app::extract::{Authenticated, Owner};
 use crate::audit::Kind;
 use crate::base::id::SessionId;
 use crate::http::openapi::{Answer, Operation, Parameter, ValueKind};
-use crate::http::problem::{self, INVALID_GRANT, INVALID_SCOPE, NOT_FOUND, Problem};
+use crate::http::path::PathText;
+use crate::http::problem::{self, INVALID_GRANT, INVALID_SCOPE, NOT_FOUND, Problem, TOO_MANY_REQUESTS};
 use axum::Json;
-use axum::extract::{Path, RawQuery};
+use axum::extract::RawQuery;
 use axum::http::StatusCode;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -148,7 +149,7 @@ fn shown(session: Session, current: SessionId) -> SessionAnswer {
 }
 
 /// `DELETE /user/sessions/{id}`.
-pub async fn end_one(cx: Cx, Owner(caller): Owner, Path(id): Path<String>) -> Result<StatusCode, Problem> {
+pub async fn end_one(cx: Cx, Owner(caller): Owner, PathText(id): PathText) -> Result<StatusCode, Problem> {
     let cx = cx.by(&caller);
     let id = SessionId::parse(&id).ok_or(Error::Unknown)?;
     flow::end(&cx, caller.account, Which::One(id), Kind::Logout).await?;
@@ -192,6 +193,9 @@ impl From<Error> for Problem {
                 .because("The refresh token is not good (any more). Log in again.")
                 .caused_by(&why),
             Error::Scope => INVALID_SCOPE.because("The scope asked for was not granted at the login."),
+            Error::TooOften => TOO_MANY_REQUESTS
+                .because("This session is refreshed too often. Use an access token until it expires.")
+                .retry_after(5),
             Error::Unknown => NOT_FOUND.because("The account has no such live session."),
             Error::Keys(error) => error.into(),
             Error::Db(error) => error.into(),

@@ -1,9 +1,9 @@
 //! Opening, refreshing, listing and ending sessions.
 
-use super::refresh::{Known, SpentTimes, Verdict, judge};
+use super::refresh::{self, Known, SpentTimes, Verdict, judge};
 use super::scope::Scope;
 use super::tokens::{Tokens, access_expiry, issue};
-use super::{DIRECT_CLIENT, Error, Lifetime, Session, Which, store};
+use super::{DIRECT_CLIENT, Error, Lifetime, MOST, Session, Which, store};
 use crate::accounts;
 use crate::app::Cx;
 use crate::audit::{self, Event, Kind};
@@ -12,7 +12,7 @@ use crate::base::random;
 use crate::base::time::Timestamp;
 use crate::db::{self, Tx};
 use crate::keys::KeySet;
-use crate::status;
+use crate::status::{self, Ended};
 use claviger_crypto::token::RefreshToken;
 use std::sync::Arc;
 use uuid::Uuid;
@@ -57,12 +57,25 @@ pub async fn prepare(cx: &Cx, account: AccountId) -> Result<Opening, Error> {
     Ok(Opening { session, refresh, keys })
 }
 
-/// Stores a session inside the transaction of its login.
+/// Stores a session inside the transaction of its login. Where the account has too many, the oldest end;
+/// [`announce`] them after the commit.
 ///
 /// # Errors
 /// If the database fails.
-pub fn open(tx: &mut Tx<'_>, session: &Session) -> Result<(), db::Error> {
-    store::insert(tx, session)
+pub fn open(tx: &mut Tx<'_>, cx: &Cx, session: &Session) -> Result<Vec<Ended>, db::Error> {
+    store::insert(tx, session)?;
+    if !cx.app.config.limits {
+        return Ok(Vec::new());
+    }
+    let Some(oldest) = store::older_than(tx, session.account, MOST)? else { return Ok(Vec::new()) };
+    let ended = end_in(tx, session.account, Which::UpTo(oldest), cx.now)?;
+    if !ended.is_empty() {
+        let detail = format!("{} sessions: the account has more than {MOST}", ended.len());
+        let origin = audit::Origin { actor: audit::Actor::System, ..cx.origin.clone() };
+        let event = Event::new(Kind::Revoke, origin, cx.now).account(session.account).detail(detail);
+        audit::flow::append(tx, &event)?;
+    }
+    Ok(ended)
 }
 
 impl Opening {
@@ -78,15 +91,16 @@ impl Opening {
 
 /// What became of a refresh, inside its transaction.
 enum Outcome {
-    Refreshed { session: Box<Session>, until: Timestamp },
-    Reused { ended: Vec<Session>, event: Event },
+    Refreshed { session: Box<Session>, until: Timestamp, event: Option<Event> },
+    Reused { ended: Vec<Ended>, event: Event },
 }
 
 /// Exchanges a refresh token for its successor and a new access token (RFC 6749 §6). A scope may be asked
 /// for that is less than what was granted; it holds for the access token alone.
 ///
 /// # Errors
-/// [`Error::Refused`], [`Error::Scope`], or that it cannot be done now; then the token is not spent.
+/// [`Error::Refused`], [`Error::Scope`], [`Error::TooOften`], or that it cannot be done now. Then the token is
+/// not spent, or can be shown again for a while.
 pub async fn refresh(cx: &Cx, token: &str, scope: Option<Scope>) -> Result<Tokens, Error> {
     let key = &cx.app.secrets.refresh;
     let shown = RefreshToken::parse(key, token).ok_or(Error::Refused("it is none of ours"))?;
@@ -101,14 +115,14 @@ pub async fn refresh(cx: &Cx, token: &str, scope: Option<Scope>) -> Result<Token
         cx: cx.clone(),
     };
     match cx.app.db.write(move |tx| rotation.run(tx)).await? {
-        Outcome::Refreshed { session, until } => {
+        Outcome::Refreshed { session, until, event } => {
+            event.inspect(Event::log);
             let scope = scope.unwrap_or_else(|| session.scope.clone());
             issue(cx, &keys, &session, scope, until, &successor)
         }
         Outcome::Reused { ended, event } => {
-            tracing::warn!(event = event.kind.name(), request_id = %cx.origin.request_id, "a spent refresh token came again: its session was ended");
             event.log();
-            cx.app.statuses.add(ended.iter().map(Session::as_ended));
+            announce(cx, &ended);
             Err(Error::Refused("it was spent before; its session was ended"))
         }
     }
@@ -150,6 +164,7 @@ impl Rotation {
             Verdict::Reuse => self.end_for_reuse(tx, &session).map(Some),
             Verdict::Unknown => Err(Error::Refused("its session does not know it")),
             Verdict::Rotate | Verdict::Repeat if !self.may_have_scope(&session) => Err(Error::Scope),
+            Verdict::Rotate if self.is_too_often(&session) => Err(Error::TooOften),
             Verdict::Rotate => self.rotate(tx, session),
             Verdict::Repeat => self.repeat(tx, session).map(Some),
         }
@@ -157,6 +172,11 @@ impl Rotation {
 
     fn may_have_scope(&self, session: &Session) -> bool {
         self.scope.clone().is_none_or(|scope| scope.within(&session.scope).is_some())
+    }
+
+    fn is_too_often(&self, session: &Session) -> bool {
+        let age = self.cx.now.since(session.created_at);
+        self.cx.app.config.limits && refresh::is_too_often(session.generation, age)
     }
 
     /// `None` if another caller was quicker.
@@ -178,11 +198,11 @@ impl Rotation {
         if !store::rotate(tx, &used, self.generation)? {
             return Ok(None);
         }
+        let event = cx.event(Kind::Refresh).by_owner(used.account).session(used.id);
         if cx.app.config.audit_refreshes {
-            let event = cx.event(Kind::Refresh).by_owner(used.account).session(used.id);
             audit::flow::append(tx, &event)?;
         }
-        Ok(Some(Outcome::Refreshed { session: Box::new(used), until }))
+        Ok(Some(Outcome::Refreshed { session: Box::new(used), until, event: Some(event) }))
     }
 
     /// The same successor again; the session is not used by it, but gives one more access token.
@@ -191,11 +211,11 @@ impl Rotation {
         if !store::extend_access(tx, session.id, until)? {
             return Err(Error::Refused("its session has ended"));
         }
-        Ok(Outcome::Refreshed { session: Box::new(session), until })
+        Ok(Outcome::Refreshed { session: Box::new(session), until, event: None })
     }
 
     fn end_for_reuse(&self, tx: &mut Tx<'_>, session: &Session) -> Result<Outcome, Error> {
-        let ended = store::end(tx, session.account, Which::One(session.id), self.cx.now)?;
+        let ended = end_in(tx, session.account, Which::One(session.id), self.cx.now)?;
         // Whoever did it: the owner or a thief.
         let event = self.cx.event(Kind::RefreshReuse).refused().account(session.account).session(session.id);
         audit::flow::append(tx, &event)?;
@@ -203,8 +223,18 @@ impl Rotation {
     }
 }
 
-/// The session of a refresh token that could be used now or within its window, for introspection and
-/// revocation.
+/// The session of any refresh token of ours, however long it is spent: what its holder may end.
+///
+/// # Errors
+/// If the database fails.
+pub async fn of_any_refresh_token(cx: &Cx, token: &str) -> Result<Option<Session>, Error> {
+    match RefreshToken::parse(&cx.app.secrets.refresh, token) {
+        Some(shown) => find(cx, SessionId(Uuid::from_bytes(shown.session()))).await,
+        None => Ok(None),
+    }
+}
+
+/// The session of a refresh token that could be used now or within its window, for introspection.
 ///
 /// # Errors
 /// If the database fails.
@@ -258,25 +288,24 @@ pub async fn list(
 /// # Errors
 /// [`Error::Unknown`] if the one that is named is not a live session of this account.
 pub async fn end(cx: &Cx, account: AccountId, which: Which, kind: Kind) -> Result<usize, Error> {
-    let cx_in = cx.clone();
-    let (ended, events) = cx
+    let event = cx.event(kind).account(account);
+    let (noted, now) = (event.clone(), cx.app.clock.now());
+    let (ended, event) = cx
         .app
         .db
         .write::<_, Error, _>(move |tx| {
-            let ended = end_in(tx, account, which, cx_in.now)?;
-            if ended.is_empty() && matches!(which, Which::One(_)) {
-                return Err(Error::Unknown);
-            }
-            let event = |session: &Session| cx_in.event(kind).account(account).session(session.id);
-            let events: Vec<Event> = ended.iter().map(event).collect();
-            for event in &events {
-                audit::flow::append(tx, event)?;
-            }
-            Ok((ended, events))
+            let ended = end_in(tx, account, which, now)?;
+            let event = match (which, ended.as_slice()) {
+                (Which::One(_), []) => return Err(Error::Unknown),
+                (Which::One(id), _) => noted.clone().session(id),
+                (_, ended) => noted.clone().detail(format!("{} sessions", ended.len())),
+            };
+            audit::flow::append(tx, &event)?;
+            Ok((ended, event))
         })
         .await?;
     announce(cx, &ended);
-    events.iter().for_each(Event::log);
+    event.log();
     Ok(ended.len())
 }
 
@@ -289,8 +318,32 @@ pub fn end_in(
     account: AccountId,
     which: Which,
     now: Timestamp,
-) -> Result<Vec<Session>, db::Error> {
-    store::end(tx, account, which, now)
+) -> Result<Vec<Ended>, db::Error> {
+    let (last, none) = (SessionId(Uuid::max()), SessionId(Uuid::nil()));
+    let number = store::next_end(tx)?;
+    match which {
+        Which::All => store::end_many(tx, account, last, none, number, now),
+        Which::AllBut(id) => store::end_many(tx, account, last, id, number, now),
+        Which::UpTo(id) => store::end_many(tx, account, id, none, number, now),
+        Which::One(id) => Ok(store::end_one(tx, account, id, number, now)?.into_iter().collect()),
+    }
+}
+
+/// Whether a session is live: what a change asks inside its transaction, long after its token was checked.
+///
+/// # Errors
+/// If the database fails.
+pub fn is_live(tx: &mut Tx<'_>, id: SessionId, now: Timestamp) -> Result<bool, db::Error> {
+    Ok(store::find(tx, id)?.is_some_and(|session| session.is_live(now)))
+}
+
+/// How many live sessions an account has.
+///
+/// # Errors
+/// If the database fails.
+pub async fn count(cx: &Cx, account: AccountId) -> Result<i64, Error> {
+    let now = cx.now;
+    cx.app.db.read(move |tx| Ok(store::count_live(tx, account, now)?)).await
 }
 
 /// Takes out what sessions say of a person, inside the transaction that deletes the account.
@@ -302,8 +355,8 @@ pub fn erase_in(tx: &mut Tx<'_>, account: AccountId) -> Result<(), db::Error> {
 }
 
 /// Has this server refuse the access tokens of sessions that have ended, at once.
-pub fn announce(cx: &Cx, ended: &[Session]) {
-    cx.app.statuses.add(ended.iter().map(Session::as_ended));
+pub fn announce(cx: &Cx, ended: &[Ended]) {
+    cx.app.statuses.add(ended.iter().copied());
 }
 
 /// Deletes up to `limit` sessions that nothing depends on any more. Says how many.
@@ -311,8 +364,8 @@ pub fn announce(cx: &Cx, ended: &[Session]) {
 /// # Errors
 /// If the database fails.
 pub async fn sweep(cx: &Cx, limit: u32) -> Result<usize, db::Error> {
-    let now = cx.now;
-    cx.app.db.write(move |tx| store::sweep(tx, now, limit.into())).await
+    let before = cx.now.minus(status::MARGIN);
+    cx.app.db.write(move |tx| store::sweep(tx, before, limit.into())).await
 }
 
 fn lifetime(cx: &Cx) -> Lifetime {

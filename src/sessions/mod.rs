@@ -15,10 +15,12 @@ pub use tokens::Tokens;
 use crate::base::id::{AccountId, SessionId};
 use crate::base::time::Timestamp;
 use crate::keys;
-use crate::status::Ended;
 use refresh::SpentTimes;
 use scope::Scope;
 use std::time::Duration;
+
+/// The most sessions of an account; the oldest ends for the newest.
+const MOST: i64 = 1000;
 
 /// `client_id` of tokens that an account gets for itself, without an OAuth client between.
 pub const DIRECT_CLIENT: &str = "claviger";
@@ -81,11 +83,6 @@ impl Session {
     pub fn is_live(&self, now: Timestamp) -> bool {
         self.ended_at.is_none() && now < self.expires_at
     }
-
-    /// What readers of access tokens need to know once it has ended.
-    pub(crate) fn as_ended(&self) -> Ended {
-        Ended { session: self.id, index: self.status_index, until: self.access_expires_at }
-    }
 }
 
 /// Which sessions of an account to end.
@@ -95,6 +92,8 @@ pub enum Which {
     All,
     /// All but this one.
     AllBut(SessionId),
+    /// Those opened up to this one.
+    UpTo(SessionId),
     /// This one.
     One(SessionId),
 }
@@ -108,6 +107,9 @@ pub enum Error {
     /// The scope asked for was not granted.
     #[error("the scope was not granted")]
     Scope,
+    /// The session is refreshed again and again; the token is not spent.
+    #[error("the session is refreshed too often")]
+    TooOften,
     /// There is no such live session of this account.
     #[error("there is no such session")]
     Unknown,

@@ -9,6 +9,10 @@ use std::time::Duration;
 /// How long after its first use a spent token still gets its successor.
 pub const WINDOW: Duration = Duration::from_secs(10);
 
+/// How often a session may be refreshed: at once, and then on average.
+const BURST: u32 = 60;
+const PACE: Duration = Duration::from_secs(5);
+
 /// The most spent tokens whose time is remembered; more within one window are replays.
 const REMEMBERED: usize = 64;
 
@@ -20,7 +24,7 @@ impl SpentTimes {
     /// With the present token spent `now`; what has left the window is forgotten.
     #[must_use]
     pub fn with(&self, now: Timestamp) -> Self {
-        let recent = self.0.iter().copied().take_while(|spent| now.since(*spent) <= WINDOW);
+        let recent = self.0.iter().copied().take_while(|spent| now.apart(*spent) <= WINDOW);
         Self(std::iter::once(now).chain(recent).take(REMEMBERED).collect())
     }
 
@@ -35,6 +39,12 @@ impl SpentTimes {
         let times = times.iter().map(|time| Timestamp::from_micros(i64::from_be_bytes(*time))).collect();
         rest.is_empty().then_some(Self(times))
     }
+}
+
+/// Whether a session of this age was refreshed more often than any client needs. It bounds what one session
+/// can write.
+pub fn is_too_often(generation: u32, age: Duration) -> bool {
+    u64::from(generation) >= u64::from(BURST) + age.as_secs() / PACE.as_secs()
 }
 
 /// What is known of a session's tokens.
@@ -69,7 +79,7 @@ pub fn judge(known: Known<'_>, generation: u32, digest: &[u8; 32], now: Timestam
     };
     let spent = usize::try_from(spent_before).ok().and_then(|place| known.spent.0.get(place));
     match spent {
-        Some(spent) if now.since(*spent) <= WINDOW => Verdict::Repeat,
+        Some(spent) if now.apart(*spent) <= WINDOW => Verdict::Repeat,
         _ => Verdict::Reuse,
     }
 }
@@ -95,6 +105,22 @@ mod tests {
         assert_eq!((of(0, 110), of(0, 111)), (Verdict::Repeat, Verdict::Reuse));
         assert_eq!(of(3, 103), Verdict::Unknown);
         assert_eq!(judge(known, 2, &[9; 32], second(103)), Verdict::Unknown);
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_makes_the_window_no_longer() {
+        let spent = SpentTimes::default().with(second(100));
+        let known = Known { generation: 1, digest: &[2; 32], spent: &spent };
+        assert_eq!(judge(known, 0, &[1; 32], second(91)), Verdict::Repeat);
+        assert_eq!(judge(known, 0, &[1; 32], second(89)), Verdict::Reuse);
+    }
+
+    #[test]
+    fn a_session_is_not_refreshed_without_end() {
+        let seconds = Duration::from_secs;
+        assert!(!is_too_often(59, seconds(0)) && is_too_often(60, seconds(4)));
+        assert!(!is_too_often(60, seconds(5)) && !is_too_often(779, seconds(3600)));
+        assert!(is_too_often(780, seconds(3600)));
     }
 
     #[test]

@@ -1,12 +1,12 @@
 //! The rows of `sessions`.
 
+use super::Session;
 use super::refresh::SpentTimes;
 use super::scope::Scope;
-use super::{Session, Which};
 use crate::base::id::{AccountId, SessionId};
 use crate::base::time::Timestamp;
 use crate::db::{Error, Row, Tx};
-use uuid::Uuid;
+use crate::status::Ended;
 
 /// Adds a session.
 pub(crate) fn insert(tx: &mut Tx<'_>, session: &Session) -> Result<(), Error> {
@@ -92,34 +92,63 @@ pub(crate) fn extend_access(tx: &mut Tx<'_>, id: SessionId, until: Timestamp) ->
     Ok(tx.execute(sql, &[until.into(), id.0.into()])? == 1)
 }
 
-/// Ends live sessions of an account, and gives them back as they were.
-pub(crate) fn end(
+/// Takes the next number for ends. Whoever takes one later commits later.
+pub(crate) fn next_end(tx: &mut Tx<'_>) -> Result<i64, Error> {
+    let sql = "UPDATE counters SET next = next + 1 WHERE name = 'session_end' RETURNING next";
+    let next = tx.first(sql, &[], |row| row.get(0))?;
+    next.ok_or_else(|| Error::Corrupt("there is no counter of session ends".into()))
+}
+
+/// Ends one live session of an account.
+pub(crate) fn end_one(
     tx: &mut Tx<'_>,
     account: AccountId,
-    which: Which,
+    id: SessionId,
+    number: i64,
     now: Timestamp,
-) -> Result<Vec<Session>, Error> {
-    let (only, but) = match which {
-        Which::All => (None, None),
-        Which::AllBut(id) => (None, Some(id.0)),
-        Which::One(id) => (Some(id.0), None),
-    };
-    // Not null, so that every engine knows the type of the parameter.
-    let (any, nobody) = (i64::from(only.is_none()), Uuid::nil());
-    let sql = "UPDATE sessions
-        SET ended_at = $1, expires_at = $1
-        WHERE account_id = $2 AND ended_at IS NULL AND expires_at > $1 AND (id = $3 OR $4 = 1) AND id <> $5
-        RETURNING id, account_id, client_id, scope, created_at, last_used_at, absolute_expires_at,
-            expires_at, access_expires_at, ended_at, generation, refresh_digest, spent_at, status_index,
-            address, user_agent";
-    let values = [
-        now.into(),
-        account.0.into(),
-        only.unwrap_or(nobody).into(),
-        any.into(),
-        but.unwrap_or(nobody).into(),
-    ];
-    tx.all(sql, &values, read)
+) -> Result<Option<Ended>, Error> {
+    let sql = "UPDATE sessions SET ended_at = $1, expires_at = $1, end_number = $2
+        WHERE id = $3 AND account_id = $4 AND ended_at IS NULL AND expires_at > $1
+        RETURNING id, status_index, access_expires_at";
+    tx.first(sql, &[now.into(), number.into(), id.0.into(), account.0.into()], ended)
+}
+
+/// Ends live sessions of an account: those with ids up to `last`, but for `but`.
+pub(crate) fn end_many(
+    tx: &mut Tx<'_>,
+    account: AccountId,
+    last: SessionId,
+    but: SessionId,
+    number: i64,
+    now: Timestamp,
+) -> Result<Vec<Ended>, Error> {
+    let sql = "UPDATE sessions SET ended_at = $1, expires_at = $1, end_number = $2
+        WHERE account_id = $3 AND id <= $4 AND id <> $5 AND ended_at IS NULL AND expires_at > $1
+        RETURNING id, status_index, access_expires_at";
+    let values = [now.into(), number.into(), account.0.into(), last.0.into(), but.0.into()];
+    tx.all(sql, &values, ended)
+}
+
+/// The session of an account that has `count` younger ones.
+pub(crate) fn older_than(
+    tx: &mut Tx<'_>,
+    account: AccountId,
+    count: i64,
+) -> Result<Option<SessionId>, Error> {
+    let sql = "SELECT id FROM sessions WHERE account_id = $1 ORDER BY id DESC LIMIT 1 OFFSET $2";
+    tx.first(sql, &[account.0.into(), count.into()], |row| Ok(SessionId(row.get(0)?)))
+}
+
+/// How many live sessions an account has.
+pub(crate) fn count_live(tx: &mut Tx<'_>, account: AccountId, now: Timestamp) -> Result<i64, Error> {
+    let sql = "SELECT COUNT(*) FROM sessions WHERE account_id = $1 AND ended_at IS NULL AND expires_at > $2";
+    Ok(tx.first(sql, &[account.0.into(), now.into()], |row| row.get(0))?.unwrap_or(0))
+}
+
+fn ended(row: &Row<'_>) -> Result<Ended, Error> {
+    let index: i64 = row.get(1)?;
+    let index = u64::try_from(index).map_err(|_| Error::Corrupt("sessions.status_index".into()))?;
+    Ok(Ended { session: SessionId(row.get(0)?), index, until: row.get(2)? })
 }
 
 /// Takes out what says where and with what an account's sessions were used.
@@ -129,11 +158,11 @@ pub(crate) fn erase(tx: &mut Tx<'_>, account: AccountId) -> Result<(), Error> {
     Ok(())
 }
 
-/// Deletes up to `limit` sessions that are over and none of whose access tokens lives. Says how many.
-pub(crate) fn sweep(tx: &mut Tx<'_>, now: Timestamp, limit: i64) -> Result<usize, Error> {
+/// Deletes up to `limit` sessions that were over before `before`, as were their access tokens. Says how many.
+pub(crate) fn sweep(tx: &mut Tx<'_>, before: Timestamp, limit: i64) -> Result<usize, Error> {
     let sql = "DELETE FROM sessions WHERE id IN
         (SELECT id FROM sessions WHERE expires_at <= $1 AND access_expires_at <= $1 LIMIT $2)";
-    tx.execute(sql, &[now.into(), limit.into()])
+    tx.execute(sql, &[before.into(), limit.into()])
 }
 
 fn read(row: &Row<'_>) -> Result<Session, Error> {

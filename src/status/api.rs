@@ -3,8 +3,8 @@
 use super::{Error, flow};
 use crate::app::Cx;
 use crate::http::openapi::{Answer, Operation, Parameter, ValueKind};
+use crate::http::path::PathText;
 use crate::http::problem::{self, NOT_FOUND, Problem};
-use axum::extract::Path;
 use axum::http::HeaderMap;
 use axum::response::Response;
 
@@ -27,7 +27,7 @@ pub const GET_STATUS_LIST: Operation = Operation {
 };
 
 /// `GET /status/{list}`.
-pub async fn status_list(cx: Cx, Path(list): Path<String>, headers: HeaderMap) -> Result<Response, Problem> {
+pub async fn status_list(cx: Cx, PathText(list): PathText, headers: HeaderMap) -> Result<Response, Problem> {
     let list =
         list.parse().ok().filter(|number: &u64| number.to_string() == list).ok_or(Error::NoSuchList)?;
     let keys = cx.app.key_set().await?;

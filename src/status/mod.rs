@@ -15,8 +15,12 @@ use crate::http::prepared::Prepared;
 use claviger_crypto::status::StatusClaim;
 use std::collections::HashMap;
 use std::ops::Range;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Duration;
+
+/// How far a clock may be set back without an ended session's tokens being taken again.
+pub const MARGIN: Duration = Duration::from_secs(600);
 
 /// A session that has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,8 +52,8 @@ pub struct Statuses {
     allocated: AtomicU64,
     /// Indices that this server has taken and not given out yet. Held while more are taken.
     free: tokio::sync::Mutex<Range<u64>>,
-    /// When the database was last looked at.
-    looked_at: Mutex<Option<Timestamp>>,
+    /// The number of the last end that was seen in the database.
+    seen: AtomicI64,
     built: Mutex<HashMap<u64, Built>>,
 }
 
@@ -60,7 +64,7 @@ impl Default for Statuses {
             version: AtomicU64::default(),
             allocated: AtomicU64::default(),
             free: tokio::sync::Mutex::new(0..0),
-            looked_at: Mutex::default(),
+            seen: AtomicI64::default(),
             built: Mutex::default(),
         }
     }
@@ -82,8 +86,9 @@ impl Statuses {
         }
     }
 
-    /// Forgets the sessions whose tokens have all ended.
+    /// Forgets the sessions whose tokens have all ended, and that for a while: a clock may be set back.
     pub fn forget(&self, now: Timestamp) {
+        let now = now.minus(MARGIN);
         let mut ended = self.ended.write().unwrap_or_else(PoisonError::into_inner);
         let before = ended.len();
         ended.retain(|_, (_, until)| *until > now);

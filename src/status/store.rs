@@ -7,11 +7,11 @@ use crate::db::{Error, Row, Tx};
 
 const COUNTER: &str = "status_index";
 
-/// The sessions ended since `since` that still have live access tokens.
-pub(crate) fn ended_since(tx: &mut Tx<'_>, since: Timestamp, now: Timestamp) -> Result<Vec<Ended>, Error> {
-    let sql = "SELECT id, status_index, access_expires_at FROM sessions
-        WHERE ended_at IS NOT NULL AND ended_at >= $1 AND access_expires_at > $2";
-    tx.all(sql, &[since.into(), now.into()], ended)
+/// The ends after number `last` of sessions that may still have live access tokens, each with its number.
+pub(crate) fn ended_after(tx: &mut Tx<'_>, last: i64, now: Timestamp) -> Result<Vec<(i64, Ended)>, Error> {
+    let sql = "SELECT id, status_index, access_expires_at, end_number FROM sessions
+        WHERE end_number IS NOT NULL AND end_number > $1 AND access_expires_at > $2";
+    tx.all(sql, &[last.into(), now.into()], |row| Ok((row.get(3)?, ended(row)?)))
 }
 
 /// The next index that nobody has taken.

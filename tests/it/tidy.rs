@@ -42,7 +42,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("caseless::", &["base/"]),
     ("unicode_normalization::", &["base/"]),
     ("crossbeam_channel::", &["password_pool/"]),
-    ("rustix::", &["password_pool/", "server/", "cli/mod.rs"]),
+    ("rustix::", &["password_pool/", "server/", "cli/"]),
     ("jiff::", &["base/time.rs"]),
     ("tracing_subscriber::", &["cli/logging.rs"]),
     ("toml::", &["config/"]),

@@ -9,10 +9,12 @@ use crate::accounts::{self, Name, NewAccount};
 use crate::app::Cx;
 use crate::audit::{self, Event, Kind};
 use crate::base::email::Email;
+use crate::base::id::SessionId;
 use crate::base::id::{self, AccountId};
 use crate::base::random;
 use crate::db::Tx;
-use crate::sessions::{self, Session, Which};
+use crate::guesses;
+use crate::sessions::{self, Which};
 
 /// Makes an account that logs in with `password`. The same request with the same `key` makes it once
 /// and is answered alike.
@@ -40,12 +42,13 @@ async fn create(cx: &Cx, account: &NewAccount, password: &Password) -> Result<()
     accounts::flow::expect_free(cx, &account.email).await?;
     let (row, phc) = (account.clone(), hash(cx, password).await?);
     let event = cx.event(Kind::SignUp).by_owner(account.id);
-    let noted = event.clone();
+    let (noted, asked) = (event.clone(), cx.clone());
     cx.app
         .db
         .write::<_, Error, _>(move |tx| {
             accounts::flow::create(tx, &row)?;
             store::insert(tx, row.id, &phc, row.created_at)?;
+            guesses::flow::remember_network(tx, &asked, row.id)?;
             Ok(audit::flow::append(tx, &noted)?)
         })
         .await?;
@@ -89,7 +92,7 @@ pub enum Sessions {
 /// [`Error::Wrong`], [`Error::Guesses`], or that there is no capacity now; then nothing was changed.
 pub async fn change_password(
     cx: &Cx,
-    account: AccountId,
+    (account, session): (AccountId, SessionId),
     current: Password,
     new: Password,
     sessions: Sessions,
@@ -98,6 +101,9 @@ pub async fn change_password(
     let phc = hash(cx, &new).await?;
     let now = cx.now;
     let change = move |tx: &mut Tx<'_>| {
+        if !sessions::flow::is_live(tx, session, now)? {
+            return Err(Error::SessionEnded);
+        }
         let changed = verified.still_holds(tx)? && store::set(tx, account, &phc, now)?;
         if changed { Ok(()) } else { Err(Error::Wrong) }
     };
@@ -128,12 +134,13 @@ async fn store_password(
     mut change: impl FnMut(&mut Tx<'_>) -> Result<(), Error> + Send + 'static,
 ) -> Result<(), Error> {
     let event = cx.event(Kind::PasswordChange).account(account);
-    let (noted, now) = (event.clone(), cx.now);
+    let (noted, asked, now) = (event.clone(), cx.clone(), cx.app.clock.now());
     let ended = cx
         .app
         .db
         .write::<_, Error, _>(move |tx| {
             change(tx)?;
+            guesses::flow::forget_networks(tx, &asked, account)?;
             let ended = match sessions {
                 Sessions::End(which) => sessions::flow::end_in(tx, account, which, now)?,
                 Sessions::Keep => Vec::new(),
@@ -151,9 +158,13 @@ async fn store_password(
 ///
 /// # Errors
 /// [`Error::Wrong`], [`Error::Guesses`], or that there is no capacity now; then nothing was changed.
-pub async fn close_account(cx: &Cx, account: AccountId, password: Password) -> Result<(), Error> {
+pub async fn close_account(
+    cx: &Cx,
+    (account, session): (AccountId, SessionId),
+    password: Password,
+) -> Result<(), Error> {
     let verified = verify(cx, Who::Account(account), password).await?;
-    remove(cx, account, Some(verified)).await
+    remove(cx, account, Some((verified, session))).await
 }
 
 /// Deletes an account without knowing its password: the operator's way.
@@ -164,21 +175,24 @@ pub async fn delete_account(cx: &Cx, account: AccountId) -> Result<(), Error> {
     remove(cx, account, None).await
 }
 
-async fn remove(cx: &Cx, account: AccountId, verified: Option<Verified>) -> Result<(), Error> {
+async fn remove(cx: &Cx, account: AccountId, by_owner: Option<(Verified, SessionId)>) -> Result<(), Error> {
     // What stays in the trail tells that an account was deleted, not whose.
     let event = cx.event(Kind::AccountDelete).unlinked();
-    let (noted, now) = (event.clone(), cx.now);
+    let (noted, now) = (event.clone(), cx.app.clock.now());
     let ended = cx
         .app
         .db
         .write::<_, Error, _>(move |tx| {
-            if let Some(verified) = &verified
-                && !verified.still_holds(tx)?
-            {
-                return Err(Error::Wrong);
+            if let Some((verified, session)) = &by_owner {
+                if !sessions::flow::is_live(tx, *session, now)? {
+                    return Err(Error::SessionEnded);
+                }
+                if !verified.still_holds(tx)? {
+                    return Err(Error::Wrong);
+                }
             }
             accounts::flow::delete(tx, account)?;
-            let ended: Vec<Session> = sessions::flow::end_in(tx, account, Which::All, now)?;
+            let ended = sessions::flow::end_in(tx, account, Which::All, now)?;
             sessions::flow::erase_in(tx, account)?;
             audit::flow::erase(tx, account)?;
             audit::flow::append(tx, &noted)?;

@@ -9,7 +9,7 @@ use crate::base::random;
 use crate::credentials::store::{self, Stored};
 use crate::credentials::{Error, Password};
 use crate::db::{self, Tx};
-use crate::guesses;
+use crate::guesses::{self, flow::Guessed};
 use claviger_crypto::password::{Hasher, OutOfMemory, Params, PasswordHash};
 
 /// Whose password is checked.
@@ -48,16 +48,23 @@ impl Verified {
 pub async fn verify(cx: &Cx, who: Who<'_>, password: Password) -> Result<Verified, Error> {
     let (found, identifier) = find(cx, who).await?;
     let account = found.as_ref().map(|stored| stored.account);
-    let guess = guesses::flow::admit(cx, account, &identifier).await?;
+    let guess = guesses::flow::admit(cx, guessed(who, account, &identifier)).await?;
     let params = cx.app.passwords.params();
     let hash = found.as_ref().and_then(|stored| parse(cx, stored));
     let expected = hash.unwrap_or_else(|| PasswordHash::decoy(params, random::bytes(), random::bytes()));
-    let salt = random::bytes();
+    let renew_with = found.as_ref().is_some_and(|stored| stored.active).then(random::bytes);
     let checked =
-        cx.app.passwords.run(move |hasher| check(hasher, &password, &expected, params, salt)).await??;
+        cx.app.passwords.run(move |hasher| check(hasher, &password, &expected, params, renew_with)).await;
+    let checked = match checked.map_err(Error::from).and_then(|checked| Ok(checked?)) {
+        Ok(checked) => checked,
+        Err(error) => {
+            guess.take_back(cx).await?;
+            return Err(error);
+        }
+    };
     match (found, checked) {
         (Some(stored), Checked::Right { renewed }) if stored.active => {
-            guess.succeeded(cx).await?;
+            guess.take_back(cx).await?;
             if let Some(hash) = renewed {
                 renew(cx, &stored, &hash).await;
             }
@@ -65,16 +72,31 @@ pub async fn verify(cx: &Cx, who: Who<'_>, password: Password) -> Result<Verifie
         }
         _ => {
             guess.failed(cx).await?;
-            log_wrong(cx, account);
+            log_wrong(cx, who, account);
             Err(Error::Wrong)
         }
     }
 }
 
 /// Failures are in the log one by one; the audit trail tells of them when they become too many.
-pub fn log_wrong(cx: &Cx, account: Option<AccountId>) {
-    let event = cx.event(Kind::Login).refused().detail("wrong credentials");
-    account.map_or(event.clone(), |account| event.account(account)).log();
+pub fn log_wrong(cx: &Cx, who: Who<'_>, account: Option<AccountId>) {
+    let kind = match who {
+        Who::Identifier(_) => Kind::Login,
+        Who::Account(_) => Kind::PasswordCheck,
+    };
+    let event = cx.event(kind).refused().detail("wrong credentials");
+    match account {
+        Some(account) => event.account(account).log(),
+        None => event.log(),
+    }
+}
+
+fn guessed<'a>(who: Who<'_>, found: Option<AccountId>, identifier: &'a str) -> Guessed<'a> {
+    match (who, found) {
+        (Who::Identifier(_), Some(account)) => Guessed::Account(account),
+        (Who::Account(_), Some(account)) => Guessed::Own(account),
+        (_, None) => Guessed::Nobody(identifier),
+    }
 }
 
 enum Checked {
@@ -90,12 +112,13 @@ fn check(
     password: &Password,
     expected: &PasswordHash,
     params: Params,
-    salt: [u8; 16],
+    renew_with: Option<[u8; 16]>,
 ) -> Result<Checked, OutOfMemory> {
     if !hasher.verify(password.as_bytes(), expected)? {
         return Ok(Checked::Wrong);
     }
-    let renewed = expected.is_outdated(params).then(|| hasher.hash(password.as_bytes(), salt)).transpose()?;
+    let salt = renew_with.filter(|_| expected.is_outdated(params));
+    let renewed = salt.map(|salt| hasher.hash(password.as_bytes(), salt)).transpose()?;
     Ok(Checked::Right { renewed })
 }
 
