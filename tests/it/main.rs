@@ -7,8 +7,10 @@ mod harness;
 
 mod accounts;
 mod addresses;
+mod bad_changes;
 mod bad_credentials;
 mod bad_fields;
+mod bad_forms;
 mod bad_input;
 mod bad_tokens;
 mod cli;
@@ -24,6 +26,7 @@ mod login;
 mod logs;
 mod passwords;
 mod program;
+mod services;
 mod shutdown;
 mod slow;
 mod surface;
