@@ -29,5 +29,6 @@ mod program;
 mod shutdown;
 mod slow;
 mod surface;
+mod sweep;
 mod tidy;
 mod trail;
