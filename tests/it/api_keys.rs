@@ -194,7 +194,7 @@ async fn keys_are_listed_with_what_they_are_for_and_when_they_were_used() {
     let cx = operator(&app);
     let (made, key) =
         flow::create(&cx, "billing".into(), vec![KeyScope::Introspect], Some(HOUR * 9)).await.unwrap();
-    assert_eq!(keys(&app).await, [made.clone()]);
+    assert_eq!(keys(&app).await, std::slice::from_ref(&made));
     assert_eq!((made.created_at, made.expires_at), (cx.now, Some(cx.now.plus(HOUR * 9))));
     let service = ByApiKey { app: &app, id: made.id.to_string(), key: key.to_text().to_string() };
     for (passes, used) in [(HOUR, HOUR), (HOUR / 2, HOUR), (HOUR / 2, HOUR * 2)] {

@@ -59,12 +59,12 @@ impl<'a> Trail<'a> {
     /// From now on.
     async fn of(app: &'a TestApp) -> Self {
         let mut trail = Self { app, seen: HashSet::new(), requests: 0 };
-        trail.new().await;
+        trail.unseen().await;
         trail
     }
 
     /// All events that were not seen yet.
-    async fn new(&mut self) -> Vec<Entry> {
+    async fn unseen(&mut self) -> Vec<Entry> {
         let page = Page { before: None, limit: 1000 };
         let all = flow::list(&self.app.app().db, Filter::default(), page).await.unwrap();
         all.into_iter().filter(|entry| self.seen.insert(entry.id)).collect()
@@ -82,7 +82,7 @@ impl<'a> Trail<'a> {
     async fn leaves(&mut self, request: RequestBuilder, status: u16, expected: Told) -> Answer {
         let (answer, address) = self.send(request).await;
         assert_eq!(answer.status, status, "{}: {}", expected.event, answer.text());
-        let new = self.new().await;
+        let new = self.unseen().await;
         assert_eq!(new.len(), 1, "{}: {new:?}", expected.event);
         assert_eq!(Told::from(&new[0]), Told { address: Some(address), ..expected });
         assert_eq!(new[0].request_id.to_string(), answer.header("x-request-id"));
@@ -94,12 +94,12 @@ impl<'a> Trail<'a> {
     async fn leaves_nothing(&mut self, request: RequestBuilder, status: u16) {
         let (answer, _) = self.send(request).await;
         assert_eq!(answer.status, status, "{}", answer.text());
-        assert_eq!(self.new().await, []);
+        assert_eq!(self.unseen().await, []);
     }
 
     /// Asserts that the run of an operator's command left one event.
     async fn has_one(&mut self, cx: &Cx, expected: Told) {
-        let new = self.new().await;
+        let new = self.unseen().await;
         assert_eq!(new.iter().map(Told::from).collect::<Vec<_>>(), [expected]);
         assert_eq!((new[0].request_id, new[0].at), (cx.origin.request_id, cx.now));
     }
@@ -176,7 +176,7 @@ async fn checklist_90_every_change_leaves_one_event() {
     let (made, address) = trail.send(sign_up()).await;
     let id = made.json()["user"]["public_id"].as_str().unwrap().to_owned();
     let owner = format!("account:{id}");
-    let new = trail.new().await;
+    let new = trail.unseen().await;
     assert_eq!(
         new.iter().map(Told::from).collect::<Vec<_>>(),
         [Told { address: Some(address), ..told("sign-up", &owner, Some(&id), None) }]
@@ -223,7 +223,7 @@ async fn logged_in(trail: &mut Trail<'_>, person: &Account<'_>, id: &str) -> (St
     let (answer, address) = trail.send(login(person.app, &person.email, &person.password)).await;
     let member = |name: &str| answer.json()[name].as_str().unwrap().to_owned();
     let session = session_of(&member("token"));
-    let new = trail.new().await;
+    let new = trail.unseen().await;
     let login = told("login", &format!("account:{id}"), Some(id), Some(&session));
     assert_eq!(new.iter().map(Told::from).collect::<Vec<_>>(), [Told { address: Some(address), ..login }]);
     assert_eq!(new[0].request_id.to_string(), answer.header("x-request-id"));
@@ -265,7 +265,7 @@ async fn sessions_end(trail: &mut Trail<'_>, alice: &Account<'_>, service: &ByAp
 
     let (answer, _) = trail.send(by(&mine, Method::DELETE, "/user/sessions")).await;
     assert_eq!(answer.json(), json!({"ended": 2}));
-    let new = trail.new().await;
+    let new = trail.unseen().await;
     let sessions: HashSet<_> = new.iter().filter_map(|entry| Told::from(entry).session).collect();
     assert_eq!(sessions, HashSet::from([session_of(&five), session_of(&six)]), "an event for each");
     let request = answer.header("x-request-id");
@@ -310,7 +310,7 @@ async fn what_operators_do_leaves_one_event() {
     api_keys::flow::revoke(&cx, key.id).await.unwrap();
     trail.has_one(&cx, of_key("api-key-revoke")).await;
     assert!(api_keys::flow::revoke(&operator(&app), key.id).await.is_err());
-    assert_eq!(trail.new().await, []);
+    assert_eq!(trail.unseen().await, []);
     trail.assert_whole().await;
 }
 
@@ -345,7 +345,7 @@ async fn checklist_38_a_deleted_account_leaves_nothing_that_leads_to_it() {
     let body = json!({"email": person.email, "name": "Alice Liddell", "password": person.password});
     let (made, first) = trail.send(app.anonymous().request(Method::POST, "/user").json(&body)).await;
     let id = made.json()["user"]["public_id"].as_str().unwrap().to_owned();
-    trail.new().await;
+    trail.unseen().await;
     let (token, refresh_token) = logged_in(&mut trail, &person, &id).await;
     let alice = Account { token, refresh_token, ..person };
     let other = logged_in(&mut trail, &alice, &id).await.0;
