@@ -29,6 +29,7 @@ mod refresh;
 mod refresh_limits;
 mod session_crash;
 mod session_model;
+mod session_races;
 mod sessions;
 mod shutdown;
 mod slow;
