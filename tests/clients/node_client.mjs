@@ -7,21 +7,15 @@ import assert from "node:assert/strict";
 import { createHmac } from "node:crypto";
 import { readFileSync, writeFileSync } from "node:fs";
 import * as jose from "jose";
+import { BASE_URL, call, restarted, run } from "./node_checks.mjs";
 
-const { BASE_URL, TOKEN_FILE } = process.env;
+const { TOKEN_FILE } = process.env;
 const ACCOUNT = { email: "node1@example.com", name: "node1", password: "node1" };
 const WANTED = { issuer: BASE_URL, audience: BASE_URL, algorithms: ["RS256"], typ: "at+jwt" };
 
 const seen = {}; // what earlier checks found and later ones need: public_id, token
 
 // HTTP
-
-async function call(method, path, headers = {}, body) {
-  const signal = AbortSignal.timeout(10_000);
-  if (body === undefined) return fetch(BASE_URL + path, { method, headers, signal });
-  const type = { "content-type": "application/json" };
-  return fetch(BASE_URL + path, { method, headers: { ...headers, ...type }, body: JSON.stringify(body), signal });
-}
 
 const profile = (token) => call("GET", "/user/profile", { authorization: `Bearer ${token}` });
 
@@ -155,19 +149,5 @@ const AFTER_RESTART = [
   ["the old token opens the profile", opensProfile],
 ];
 
-const restarted = process.argv[2] === "after-restart";
 if (restarted) seen.token = readFileSync(TOKEN_FILE, "ascii");
-const checks = restarted ? AFTER_RESTART : FIRST;
-let failures = 0;
-for (const [name, check] of checks) {
-  try {
-    await check();
-  } catch (error) {
-    failures += 1;
-    console.log(`FAILED ${name}: ${String(error).replace(/\s+/g, " ")}`);
-  }
-}
-const when = restarted ? " after the restart" : "";
-const { version } = JSON.parse(readFileSync(new URL("node_modules/jose/package.json", import.meta.url)));
-console.log(`Node (jose ${version})${when}: ${checks.length - failures} passed, ${failures} failed`);
-process.exitCode = failures ? 1 : 0;
+await run(restarted ? AFTER_RESTART : FIRST, ["jose"]);

@@ -10,16 +10,13 @@ import hmac
 import json
 import os
 import sys
-import urllib.error
-import urllib.request
-from importlib.metadata import version
 
 import jwt
 from jwcrypto import jwk
 from jwcrypto import jwt as jwcrypto_jwt
 from jwcrypto.common import JWException
+from python_checks import BASE_URL, basic, bearer, call, holds, run, same
 
-BASE_URL = os.environ["BASE_URL"]
 TOKEN_FILE = os.environ["TOKEN_FILE"]
 EMAIL, NAME, PASSWORD = "test1@eamil.com", "test1", "test1"
 SIGN_UP = {"email": EMAIL, "name": NAME, "password": PASSWORD}
@@ -27,50 +24,6 @@ PROFILE = {"user": {"email": EMAIL, "name": NAME}}
 PRIVATE_MEMBERS = {"d", "p", "q", "dp", "dq", "qi", "oth", "k"}
 
 seen = {}  # what earlier checks found and later ones need: public_id, token, expires_in
-
-
-# HTTP
-
-
-class Answer:
-    def __init__(self, response):
-        self.status = response.status
-        self.headers = response.headers
-        self.body = response.read()
-
-    def json(self):
-        return json.loads(self.body)
-
-
-def call(method, path, headers=None, body=None):
-    request = urllib.request.Request(BASE_URL + path, method=method, headers=headers or {})
-    if body is not None:
-        request.data = json.dumps(body).encode()
-        request.add_header("Content-Type", "application/json")
-    try:
-        with urllib.request.urlopen(request, timeout=10) as response:
-            return Answer(response)
-    except urllib.error.HTTPError as refusal:
-        with refusal:
-            return Answer(refusal)
-
-
-def basic(login, password):
-    return {"Authorization": "Basic " + base64.b64encode(f"{login}:{password}".encode()).decode()}
-
-
-def bearer(token):
-    return {"Authorization": "Bearer " + token}
-
-
-def same(what, got, wanted):
-    if got != wanted or type(got) is not type(wanted):
-        raise AssertionError(f"{what} is {got!r}, not {wanted!r}")
-
-
-def holds(what, condition):
-    if not condition:
-        raise AssertionError("not so: " + what)
 
 
 def same_json(answer, status, wanted):
@@ -115,6 +68,7 @@ def logged_in(answer):
     body = answer.json()
     same("token_type", body["token_type"], "Bearer")
     holds("expires_in is a whole number above 0", type(body["expires_in"]) is int and body["expires_in"] > 0)
+    holds("refresh_token is text", isinstance(body["refresh_token"], str) and body["refresh_token"])
     same("the status of the profile", call("GET", "/user/profile", bearer(body["token"])).status, 200)
     return body
 
@@ -197,7 +151,7 @@ def pyjwt_key(token):
 
 
 def pyjwt_decode(token, key):
-    names = ["iss", "sub", "aud", "exp", "iat", "jti", "client_id", "public_id"]
+    names = ["iss", "sub", "aud", "exp", "iat", "jti", "client_id", "public_id", "sid", "scope", "status"]
     unverified = jwt.decode(seen["token"], options={"verify_signature": False})
     return jwt.decode(
         token,
@@ -229,7 +183,8 @@ def claims_are_as_promised():
     holds("aud is the issuer", claims["aud"] in (BASE_URL, [BASE_URL]))
     same("sub", claims["sub"], seen["public_id"])
     same("public_id", claims["public_id"], seen["public_id"])
-    for name in ("jti", "client_id"):
+    same("scope", claims["scope"], "account profile")
+    for name in ("jti", "client_id", "sid"):
         holds(f"{name} is text", isinstance(claims[name], str) and claims[name])
     for name in ("exp", "iat"):
         holds(f"{name} is a whole number", type(claims[name]) is int)
@@ -348,24 +303,9 @@ AFTER_RESTART = [
 ]
 
 
-def main():
+if __name__ == "__main__":
     restarted = sys.argv[1:] == ["after-restart"]
     if restarted:
         with open(TOKEN_FILE, encoding="ascii") as file:
             seen["token"] = file.read()
-    failures = 0
-    checks = AFTER_RESTART if restarted else FIRST
-    for name, check in checks:
-        try:
-            check()
-        except Exception as error:  # whatever goes wrong in a check is that check's failure
-            failures += 1
-            print(f"FAILED {name}: {type(error).__name__}: {error}")
-    libraries = f"PyJWT {version('PyJWT')}, jwcrypto {version('jwcrypto')}"
-    when = " after the restart" if restarted else ""
-    print(f"Python ({libraries}){when}: {len(checks) - failures} passed, {failures} failed")
-    return 1 if failures else 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run(AFTER_RESTART if restarted else FIRST, ["PyJWT", "jwcrypto"], restarted))

@@ -231,3 +231,61 @@ async fn a_sign_up_can_be_repeated_under_its_key() {
     app.advance(Duration::from_secs(24 * 3600 + 1));
     sign_up("one", &body).await.problem(409, "email-taken");
 }
+
+#[tokio::test]
+async fn checklist_22_a_new_name_is_trimmed_composed_and_holds_at_once() {
+    let app = TestApp::with(QUICK).await;
+    let ann = app.account("ann").await;
+    let rename =
+        async |name: &str| ann.send_json(Method::PATCH, "/user/profile", &json!({"name": name})).await;
+    let user = |name: &str| json!({"user": {"email": ann.email, "name": name}});
+    let renamed = rename(" \u{3000}Rene\u{301} D \n").await;
+    assert_eq!((renamed.status, renamed.json()), (200, user("René D")), "{}", renamed.text());
+    assert_eq!(ann.get("/user/profile").await.json(), user("René D"));
+    assert_eq!(log_in(&app, "Rene\u{301} D", &ann.password).await.status, 200);
+    log_in(&app, "ann", &ann.password).await.problem(401, "wrong-credentials");
+    assert_eq!(log_in(&app, &ann.email, &ann.password).await.status, 200);
+
+    for name in ["", " \t", "An\0n", "A\r\nX: y", "\u{1b}[31mAnn", &"é".repeat(201)] {
+        let document = rename(name).await.problem(422, "invalid-fields");
+        assert_eq!(document["errors"][0]["pointer"], "/name", "{name:?}");
+    }
+    let same = ann.send_json(Method::PATCH, "/user/profile", &json!({})).await;
+    assert_eq!((same.status, same.json()), (200, user("René D")), "what is left out stays");
+    assert_eq!(rename(&"é".repeat(200)).await.status, 200);
+}
+
+#[tokio::test]
+async fn checklist_13_a_name_taken_over_from_another_opens_neither_account() {
+    let app = TestApp::with(QUICK).await;
+    let (ann, bob) = (app.account("ann").await, app.account("bob").await);
+    for name in ["ann", "ann@example.org"] {
+        let answer = bob.send_json(Method::PATCH, "/user/profile", &json!({"name": name})).await;
+        assert_eq!(answer.status, 200, "names are shared: {}", answer.text());
+        log_in(&app, name, &bob.password).await.problem(401, "wrong-credentials");
+    }
+    assert_eq!(log_in(&app, "ann@example.org", &ann.password).await.status, 200);
+    assert_eq!(ann.get("/user/profile").await.json()["user"]["name"], "ann");
+}
+
+#[tokio::test]
+async fn checklist_13_a_deleted_account_is_like_one_that_never_was() {
+    let app = TestApp::with(QUICK).await;
+    let (ann, bob) = (app.account("ann").await, app.account("bob").await);
+    let gone = ann.send_json(Method::DELETE, "/user", &json!({"password": ann.password})).await;
+    assert_eq!((gone.status, gone.body.len()), (204, 0), "{}", gone.text());
+    ann.get("/user/profile").await.problem(401, "invalid-token");
+    ann.refresh().await.oauth_error(400, "invalid_grant");
+    for username in [&ann.email, &ann.name] {
+        let former = log_in(&app, username, &ann.password).await;
+        let never = log_in(&app, "nobody", &ann.password).await;
+        assert_eq!(former.essence(), never.essence());
+    }
+    let database = database(app.data_dir());
+    assert_eq!((count(&database, "accounts"), count(&database, "passwords")), (1, 1));
+    assert_eq!(bob.get("/user/profile").await.status, 200);
+
+    let again = app.account("ann").await;
+    assert_ne!(again.public_id, ann.public_id, "an id is never given twice");
+    ann.get("/user/profile").await.problem(401, "invalid-token");
+}

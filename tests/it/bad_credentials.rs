@@ -16,7 +16,7 @@ fn to_route(app: &TestApp, route: &claviger::routes::Route, query: &str) -> Requ
     let method = Method::from_bytes(route.method.as_bytes()).unwrap();
     let request = app.anonymous().request(method, &format!("{}{query}", route.path));
     match &route.operation.request {
-        Some(body) => request.header("content-type", "application/json").body(body.example),
+        Some(body) => request.header("content-type", body.content_type).body(body.example),
         None => request,
     }
 }
@@ -168,7 +168,8 @@ async fn checklist_36_no_secret_in_the_query() {
         let answer = quick(to_route(&app, &route, "?access_token=x").bearer_auth(token)).await;
         assert_problem(&answer, 400, "token-in-query", route.path);
         let answer = quick(to_route(&app, &route, "?mytoken=x&tokens=y&page=token")).await;
-        assert_ne!(answer.status, 400, "{}: other parameters are ignored", route.path);
+        let refused = answer.status == 400 && answer.text().contains("token-in-query");
+        assert!(!refused, "{}: other parameters are ignored", route.path);
     }
 }
 

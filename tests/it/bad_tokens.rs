@@ -1,9 +1,11 @@
 //! Tokens that this server did not make, or made for another time or place: each is refused in each of
 //! the three headers that carry tokens.
 
-use crate::harness::{ByToken, Caller as _, TestApp, assert_problem, exchange, quick, statuses};
+use crate::harness::{ByToken, Caller as _, TestApp, assert_problem, exchange, quick, routes, statuses};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use claviger::api_keys::KeyScope;
+use claviger::http::openapi::Access;
 use claviger_crypto::jws::{KeyKind, RsaBits, SigningKey};
 use claviger_crypto::{base64url, from_base64url, sha256};
 use reqwest::Method;
@@ -54,17 +56,29 @@ fn signed(header: &str, payload: &str, signature: &[u8]) -> String {
     [header.as_bytes(), payload.as_bytes(), signature].map(base64url).join(".")
 }
 
-/// Asserts that every route that wants a token refuses these, in each header.
+/// Asserts that every route that wants a token refuses these, that some do in each header, and that
+/// services are told that they are not good.
 async fn assert_refused(app: &TestApp, tokens: impl IntoIterator<Item = String>) {
+    let (service, routes) = (app.service(&[KeyScope::Introspect]).await, routes());
+    let gated: Vec<(&str, &str)> = routes
+        .iter()
+        .filter(|route| matches!(route.access, Access::Token | Access::Account))
+        .map(|route| (route.method, route.path))
+        .collect();
+    assert!(gated.len() >= 9);
+    let more = [("x-access-token", "/user/profile"), ("token", "/user/profile"), ("token", "/jwks")];
     for token in tokens {
-        for header in ["authorization", "x-access-token", "token"] {
-            for path in ["/user/profile", "/jwks"] {
-                let caller = ByToken { app, token: token.clone(), header };
-                let answer = quick(caller.request(Method::GET, path)).await;
-                assert_problem(&answer, 401, "invalid-token", &format!("{path} {header}: {token}"));
-                let challenge = "Bearer realm=\"claviger\", error=\"invalid_token\"";
-                assert_eq!(answer.header("www-authenticate"), challenge);
-            }
+        let all = gated.iter().map(|(method, path)| ("authorization", *method, *path));
+        for (header, method, path) in all.chain(more.map(|(header, path)| (header, "GET", path))) {
+            let caller = ByToken { app, token: token.clone(), header };
+            let answer = quick(caller.request(method.parse().unwrap(), path)).await;
+            assert_problem(&answer, 401, "invalid-token", &format!("{path} {header}: {token}"));
+            let challenge = "Bearer realm=\"claviger\", error=\"invalid_token\"";
+            assert_eq!(answer.header("www-authenticate"), challenge);
+        }
+        if !token.is_empty() {
+            let said = quick(service.form("/introspect", &[("token", &token)])).await;
+            assert_eq!((said.status, said.text().as_str()), (200, r#"{"active":false}"#), "{token}");
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Which web pages may read the answers: none but those of the configured origins.
 
-use crate::harness::{Account, Answer, TestApp, routes, send};
-use crate::hygiene::{ask, in_order};
+use crate::harness::{Account, Answer, TestApp, in_order, path, routes, send};
+use crate::hygiene::ask;
 use claviger::routes::Route;
 
 /// The headers of an answer that let web pages read it.
@@ -16,8 +16,8 @@ fn cors_headers(answer: &Answer) -> Vec<&str> {
 
 /// The route called, and asked by a browser whether it may be called, from a page of `origin`.
 async fn from_page(alice: &Account<'_>, route: &Route, origin: &str) -> [Answer; 2] {
-    let call = in_order(alice, route).header("origin", origin);
-    let preflight = ask(alice.app, "OPTIONS", route.path)
+    let call = in_order(alice, route).await.header("origin", origin);
+    let preflight = ask(alice.app, "OPTIONS", &path(alice, route))
         .header("origin", origin)
         .header("access-control-request-method", route.method)
         .header("access-control-request-headers", "authorization,content-type,x-access-token,token");
@@ -44,8 +44,8 @@ const OTHER_ORIGINS: [&str; 14] = [
 #[tokio::test]
 async fn checklist_89_no_web_page_may_read_by_default() {
     let app = TestApp::start().await;
-    let alice = app.account("alice").await;
-    for route in routes() {
+    for (number, route) in routes().into_iter().enumerate() {
+        let alice = app.account(&format!("alice{number}")).await;
         for origin in OTHER_ORIGINS.into_iter().chain(["https://app.example.org", &app.issuer, &app.url]) {
             let [call, preflight] = from_page(&alice, &route, origin).await;
             assert_eq!(cors_headers(&call), Vec::<&str>::new(), "{} {origin}", route.path);
@@ -59,8 +59,8 @@ async fn checklist_89_no_web_page_may_read_by_default() {
 async fn checklist_89_the_configured_origins_alone_may_read() {
     let own = "https://app.example.org";
     let app = TestApp::with(&[("cors_origins", "https://app.example.org, http://localhost:3000")]).await;
-    let alice = app.account("alice").await;
-    for route in routes() {
+    for (number, route) in routes().into_iter().enumerate() {
+        let alice = app.account(&format!("alice{number}")).await;
         for origin in [own, "http://localhost:3000"] {
             for answer in from_page(&alice, &route, origin).await {
                 assert_eq!(answer.header("access-control-allow-origin"), origin, "{}", route.path);

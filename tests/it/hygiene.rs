@@ -1,14 +1,14 @@
 //! What holds for every answer of every route: headers, methods and caching.
 
-use crate::harness::{Account, Answer, Caller as _, TestApp, exchange, routes, send};
-use claviger::routes::Route;
+use crate::harness::{Answer, Caller as _, TestApp, decode, exchange, in_order, path, routes, send};
 use reqwest::{Method, RequestBuilder};
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use uuid::Uuid;
 
 /// Routes whose answers hold nothing of anyone's.
-const PUBLIC: [&str; 4] = ["/.well-known/jwks.json", "/openapi.json", "/docs", "/docs/style.css"];
+const PUBLIC: [&str; 5] =
+    ["/.well-known/jwks.json", "/openapi.json", "/docs", "/docs/style.css", "/status/0"];
 
 /// What a proxy might add, or an attacker in its stead.
 const FORWARDED: [(&str, &str); 13] = [
@@ -31,44 +31,41 @@ pub fn ask(app: &TestApp, method: &str, path: &str) -> RequestBuilder {
     app.anonymous().request(Method::from_bytes(method.as_bytes()).unwrap(), path)
 }
 
-/// The route called in order, with the example as its body and credentials as it needs.
-pub fn in_order(alice: &Account<'_>, route: &Route) -> RequestBuilder {
-    let request = ask(alice.app, route.method, route.path);
-    let request = match &route.operation.request {
-        Some(body) => request.header("content-type", body.content_type).body(body.example),
-        None => request,
-    };
-    match route.path {
-        "/login" => request.basic_auth(&alice.email, Some(&alice.password)),
-        _ if PUBLIC.contains(&route.path) => request,
-        _ => request.bearer_auth(&alice.token),
-    }
+/// An answer, what was asked, and whether the route speaks OAuth.
+struct Answered {
+    what: String,
+    oauth: bool,
+    answer: Answer,
 }
 
 /// Answers of many kinds: every route called in order, without credentials, without a body, with a
 /// token in the query, by other methods; and paths that are no routes.
-async fn answers(app: &TestApp) -> Vec<(String, Answer)> {
-    let alice = app.account("alice").await;
+async fn answers(app: &TestApp) -> Vec<Answered> {
     let mut requests = Vec::new();
-    for route in routes() {
-        let name = |how: &str| format!("{} {} {how}", route.method, route.path);
-        requests.push((name("in order"), in_order(&alice, &route)));
-        requests.push((name("bare"), ask(app, route.method, route.path)));
-        requests.push((
-            name("with a token in the query"),
-            ask(app, route.method, &format!("{}?token=x", route.path)),
-        ));
-        requests.push((name("by PATCH"), ask(app, "PATCH", route.path)));
-        requests.push((name("by OPTIONS"), ask(app, "OPTIONS", route.path)));
-        requests.push((name("by HEAD"), ask(app, "HEAD", route.path)));
-        requests.push((name("known"), ask(app, route.method, route.path).header("if-none-match", "*")));
+    for (number, route) in routes().iter().enumerate() {
+        let alice = app.account(&format!("alice{number}")).await;
+        let (path, oauth) = (path(&alice, route), route.operation.speaks_oauth(route.access));
+        let bare = |method: &str| ask(app, method, &path);
+        let kinds = [
+            ("bare", bare(route.method)),
+            ("with a token in the query", ask(app, route.method, &format!("{path}?token=x"))),
+            ("by PATCH", bare("PATCH")),
+            ("by OPTIONS", bare("OPTIONS")),
+            ("by HEAD", bare("HEAD")),
+            ("known", bare(route.method).header("if-none-match", "*")),
+            ("by a wrong token", bare(route.method).bearer_auth("x")),
+            ("in order", in_order(&alice, route).await),
+            ("once more", in_order(&alice, route).await),
+        ];
+        requests
+            .extend(kinds.map(|(how, request)| (format!("{} {path} {how}", route.method), oauth, request)));
     }
     for path in ["/", "/nothing"] {
-        requests.push((path.to_owned(), ask(app, "GET", path)));
+        requests.push((format!("GET {path}"), false, ask(app, "GET", path)));
     }
     let mut answers = Vec::new();
-    for (what, request) in requests {
-        answers.push((what, send(request).await));
+    for (what, oauth, request) in requests {
+        answers.push(Answered { what, oauth, answer: send(request).await });
     }
     answers
 }
@@ -77,7 +74,7 @@ async fn answers(app: &TestApp) -> Vec<(String, Answer)> {
 async fn checklist_89_every_answer_carries_the_safe_headers() {
     let app = TestApp::start().await;
     let mut ids = HashSet::new();
-    for (what, answer) in answers(&app).await {
+    for Answered { what, oauth, answer } in answers(&app).await {
         assert!(ids.insert(Uuid::parse_str(answer.header("x-request-id")).unwrap()), "{what}: a new id each");
         assert_eq!(answer.header("x-content-type-options"), "nosniff", "{what}");
         assert_eq!(answer.header("referrer-policy"), "no-referrer", "{what}");
@@ -90,8 +87,13 @@ async fn checklist_89_every_answer_carries_the_safe_headers() {
             let sign_up = telling == "location" && answer.status == 201;
             assert!(sign_up || answer.headers.get(telling).is_none(), "{what}: {telling}");
         }
-        let problem = answer.status >= 400;
-        assert_eq!(answer.header("content-type") == "application/problem+json", problem, "{what}");
+        let content_type = answer.header("content-type");
+        // What is refused before a route is reached is a problem document everywhere.
+        if answer.status >= 400 && oauth && content_type == "application/json" {
+            answer.oauth_error(answer.status, answer.json()["error"].as_str().unwrap());
+        } else {
+            assert_eq!(content_type == "application/problem+json", answer.status >= 400, "{what}");
+        }
         assert!(answer.status < 500, "{what}: {}", answer.text());
     }
 }
@@ -99,7 +101,7 @@ async fn checklist_89_every_answer_carries_the_safe_headers() {
 #[tokio::test]
 async fn checklist_18_and_89_only_public_answers_may_be_kept() {
     let app = TestApp::start().await;
-    for (what, answer) in answers(&app).await {
+    for Answered { what, answer, .. } in answers(&app).await {
         let public = PUBLIC.iter().any(|path| what.split(' ').nth(1) == Some(path)) && answer.status < 400;
         let (cache, tag) = (answer.header("cache-control"), answer.header("etag"));
         assert_eq!(cache == "no-store", !public, "{what}: {cache}");
@@ -222,10 +224,10 @@ async fn head_is_get_without_the_body() {
     let app = TestApp::start().await;
     let alice = app.account("alice").await;
     for route in routes().iter().filter(|route| route.method == "GET") {
-        let get = send(in_order(&alice, route)).await;
-        let head =
-            ask(&app, "HEAD", route.path).headers(in_order(&alice, route).build().unwrap().headers().clone());
-        let head = send(head).await;
+        let path = path(&alice, route);
+        let get = send(in_order(&alice, route).await).await;
+        let headers = in_order(&alice, route).await.build().unwrap().headers().clone();
+        let head = send(ask(&app, "HEAD", &path).headers(headers)).await;
         assert_eq!((head.status, head.body.len()), (get.status, 0), "{}", route.path);
         for name in ["content-type", "content-length", "cache-control", "etag", "content-security-policy"] {
             // Two tokens of one account may differ in length.
@@ -234,7 +236,7 @@ async fn head_is_get_without_the_body() {
             }
         }
         // A client never looks for a body after HEAD; here nothing may come, of a problem neither.
-        let request = format!("HEAD {} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", route.path);
+        let request = format!("HEAD {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
         let said = exchange(&app.url, request).await;
         assert!(said.ends_with("\r\n\r\n") && said.matches("\r\n\r\n").count() == 1, "{said}");
     }
@@ -245,30 +247,40 @@ async fn checklist_16_and_79_nothing_is_taken_from_the_callers_headers() {
     let app = TestApp::start().await;
     let alice = app.account("alice").await;
     let forged = "0199aaaa-0000-7000-8000-000000000000";
-    for route in routes().iter().filter(|route| route.path != "/user") {
-        let plain = send(in_order(&alice, route)).await;
-        let request = FORWARDED
-            .iter()
-            .fold(in_order(&alice, route), |request, (name, value)| request.header(*name, *value));
+    for (number, route) in routes().iter().enumerate() {
+        // What has an effect is asked by two people of whom only that differs which must.
+        let (ann, bob) =
+            (app.account(&format!("ann{number}")).await, app.account(&format!("bob{number}")).await);
+        let (plain, other) = if route.method == "GET" { (&alice, &alice) } else { (&ann, &bob) };
+        let plain = send(in_order(plain, route).await).await;
+        assert!(plain.status < 300, "{}: {}", route.path, plain.text());
+        let request = in_order(other, route).await;
+        let request = FORWARDED.iter().fold(request, |request, (name, value)| request.header(*name, *value));
         let spoofed = send(request.header("host", "evil.example").header("x-request-id", forged)).await;
         assert_eq!(spoofed.status, plain.status, "{}", route.path);
         assert_ne!(spoofed.header("x-request-id"), forged);
         assert!(
             !spoofed.text().contains("evil.example") && !format!("{:?}", spoofed.headers).contains("evil")
         );
-        if route.path == "/login" && plain.status == 200 {
-            let claims = |answer: &Answer| {
-                let token = answer.json()["token"].as_str().unwrap().split('.').nth(1).unwrap().to_owned();
-                let claims = claviger_crypto::from_base64url(&token).unwrap();
-                let mut claims: serde_json::Value = serde_json::from_slice(&claims).unwrap();
-                claims["jti"] = json!(null);
-                claims
-            };
-            assert_eq!(claims(&spoofed), claims(&plain), "the issuer is the configured one");
-        } else if plain.status < 400 {
+        if ["/login", "/token"].contains(&route.path) {
+            assert_eq!(common_claims(&spoofed), common_claims(&plain), "the issuer is the configured one");
+        } else if route.method == "GET" {
             assert_eq!(spoofed.body, plain.body, "{}", route.path);
         }
     }
+}
+
+/// What two tokens of one moment say alike, whoever has them.
+fn common_claims(answer: &Answer) -> serde_json::Value {
+    let said = answer.json();
+    let token = said.get("token").or(said.get("access_token")).unwrap();
+    let (_, mut claims) = decode(token.as_str().unwrap());
+    for own in ["/jti", "/sid", "/sub", "/public_id", "/status/status_list/idx"] {
+        let own = claims.pointer_mut(own).unwrap();
+        assert!(!own.is_null());
+        own.take();
+    }
+    claims
 }
 
 #[tokio::test]

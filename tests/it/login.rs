@@ -5,6 +5,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
+use uuid::Uuid;
 
 /// Logs in by JSON, which must succeed.
 async fn log_in(account: &Account<'_>) -> Value {
@@ -28,9 +29,13 @@ async fn checklist_24_the_token_is_an_access_token_of_rfc_9068() {
     assert_eq!(header, json!({"alg": "RS256", "kid": kid, "typ": "at+jwt"}));
     let expected = json!({
         "iss": app.issuer, "aud": app.issuer, "sub": alice.public_id, "public_id": alice.public_id,
-        "client_id": "claviger", "iat": NOW + 5, "exp": NOW + 905, "jti": claims["jti"],
+        "client_id": "claviger", "iat": NOW + 5, "exp": NOW + 905, "jti": claims["jti"], "sid": claims["sid"],
+        "scope": "account profile",
+        "status": {"status_list": {"idx": 1, "uri": format!("{}/status/0", app.issuer)}},
     });
     assert_eq!(claims, expected);
+    assert!(Uuid::parse_str(claims["sid"].as_str().unwrap()).is_ok());
+    assert_ne!(claims["sid"], decode(&alice.token).1["sid"], "each login is a session of its own");
     assert!(claims["jti"].as_str().is_some_and(|jti| jti.len() >= 16));
 }
 

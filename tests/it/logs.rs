@@ -7,9 +7,11 @@ use reqwest::{Client, Method};
 use serde_json::{Value, json};
 use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, TcpStream};
+use std::path::Path;
 
 const EMAIL: &str = "secretive@example.org";
 const PASSWORD: &str = "a-walk-along-the-river";
+const NEW_PASSWORD: &str = "a-swim-across-the-lake";
 
 fn client() -> Client {
     Client::builder().no_proxy().build().unwrap()
@@ -19,17 +21,34 @@ async fn post(program: &Program, path: &str, body: &Value) -> Answer {
     send(client().post(format!("{}{path}", program.url)).json(body)).await
 }
 
-/// Every way in which a secret travels, right and wrong. Gives the token.
-async fn tell_secrets(program: &Program) -> String {
+/// The secrets that were given out.
+struct Given {
+    token: String,
+    refresh_token: String,
+    api_key: String,
+}
+
+/// Every way in which a secret travels, right and wrong.
+async fn tell_secrets(program: &Program, data_dir: &Path) -> Given {
     let url = |path: &str| format!("{}{path}", program.url);
     let json = json!({"email": EMAIL, "name": "secretive", "password": PASSWORD});
     assert_eq!(post(program, "/user", &json).await.status, 201);
     let login = post(program, "/login", &json).await;
-    let token = login.json()["token"].as_str().unwrap().to_owned();
+    let member = |name: &str| login.json()[name].as_str().unwrap().to_owned();
+    let (token, refresh_token) = (member("token"), member("refresh_token"));
+    let (id, api_key) = api_key(data_dir);
     let altered = format!("{}x", &token[..token.len() - 2]);
     let get = |path: &str| client().get(url(path));
+    let put = |body: Value| client().put(url("/user/password")).bearer_auth(&token).json(&body);
+    let delete = |body: Value| client().delete(url("/user")).bearer_auth(&token).json(&body);
     let send_text =
         |body: String| client().post(url("/login")).header("content-type", "application/json").body(body);
+    let form = |path: &str, body: String| {
+        let request = client().post(url(path)).body(body);
+        request.header("content-type", "application/x-www-form-urlencoded")
+    };
+    let refresh = |token: &str| form("/token", format!("grant_type=refresh_token&refresh_token={token}"));
+    let introspect = |token: &str| form("/introspect", format!("token={token}"));
     let requests = [
         (get("/login").basic_auth(EMAIL, Some(PASSWORD)), 200),
         (get("/login").basic_auth("nobody@example.org", Some(PASSWORD)), 401),
@@ -40,11 +59,15 @@ async fn tell_secrets(program: &Program) -> String {
         (get("/user/profile").header("token", &token), 200),
         (get("/jwks").header("token", &token), 200),
         (get("/user/profile").bearer_auth(&altered), 401),
+        (get("/user/profile").bearer_auth(&refresh_token), 401),
         (get("/user/profile").basic_auth(EMAIL, Some(PASSWORD)), 401),
         (get(&format!("/user/profile?token={token}")), 400),
+        (get(&format!("/token?refresh_token={refresh_token}")), 400),
         (get(&format!("/user/profile?q={PASSWORD}")), 401),
         (get(&format!("/user/{token}")), 404),
+        (get(&format!("/status/{refresh_token}")), 404),
         (get(&format!("/login/{PASSWORD}")), 404),
+        (client().delete(url(&format!("/user/sessions/{refresh_token}"))).bearer_auth(&token), 404),
         (client().post(url("/user")).json(&json), 409),
         (
             client().post(url("/user")).json(&json!({"email": PASSWORD, "name": "", "password": PASSWORD})),
@@ -54,12 +77,37 @@ async fn tell_secrets(program: &Program) -> String {
         (send_text(format!(r#"{{"password":"{PASSWORD}"#)), 400),
         (send_text(format!(r#"{{"{PASSWORD}":1,"{PASSWORD}":2}}"#)), 400),
         (client().put(url("/login")).body(PASSWORD), 405),
+        (refresh(&refresh_token), 200),
+        (refresh(&format!("{refresh_token}x")), 400),
+        (refresh(&format!("{refresh_token}&scope={PASSWORD}")), 400),
+        (refresh(&format!("{refresh_token}&{refresh_token}=x&{refresh_token}=x")), 400),
+        (form("/token", format!("grant_type={refresh_token}&client_id={api_key}")), 400),
+        (introspect(&token).bearer_auth(&api_key), 200),
+        (introspect(&refresh_token).basic_auth(&id, Some(&api_key)), 200),
+        (introspect(&format!("{token}&client_id={id}&client_secret={api_key}")), 200),
+        (introspect(&token).bearer_auth(format!("{api_key}x")), 401),
+        (introspect(&api_key).basic_auth(&api_key, Some(&api_key)), 401),
+        (form("/revoke", format!("token={token}")).bearer_auth(&api_key), 403),
+        (put(json!({"current_password": "another", "new_password": PASSWORD})), 403),
+        (put(json!({"current_password": PASSWORD, "new_password": PASSWORD, "keep_other_sessions": 1})), 422),
+        (put(json!({"current_password": PASSWORD, "new_password": NEW_PASSWORD})), 204),
+        (delete(json!({"password": PASSWORD})), 403),
+        (delete(json!({"password": NEW_PASSWORD})), 204),
     ];
     for (number, (request, status)) in requests.into_iter().enumerate() {
         let answer = send(request).await;
         assert_eq!(answer.status, status, "request {number}: {}", answer.text());
     }
-    token
+    Given { token, refresh_token, api_key }
+}
+
+/// The id and the text of a new API key, as the operator is told them.
+fn api_key(data_dir: &Path) -> (String, String) {
+    let arguments = ["api-key", "create", "--name", "x", "--scope", "introspect", "--data-dir"];
+    let output = Program::command(&arguments).arg(data_dir).output().unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    let word = |name| said.lines().find_map(|line| line.strip_prefix(name)).expect(&said).trim().to_owned();
+    (word("id "), word("key "))
 }
 
 #[tokio::test]
@@ -69,21 +117,28 @@ async fn checklist_90_no_secret_is_ever_logged() {
         let mut command = Program::command(&[]);
         command.env("CLAVIGER_LOG_LEVEL", "trace").env("RUST_LOG", "trace");
         let mut program = Program::serve_by(command, folder.path(), posture);
-        let token = tell_secrets(&program).await;
+        let given = tell_secrets(&program, folder.path()).await;
         let master = std::fs::read_to_string(folder.path().join("master.key")).unwrap();
         let log = program.stop().join("\n");
-        assert!(log.matches("request_id").count() >= 22, "the requests are there: {log}");
-        let parts: Vec<&str> = token.split('.').collect();
+        assert!(log.matches("request_id").count() >= 42, "the requests are there: {log}");
+        let parts: Vec<&str> = given.token.split('.').collect();
         let basic = STANDARD.encode(format!("{EMAIL}:{PASSWORD}"));
         for secret in [
             PASSWORD,
+            NEW_PASSWORD,
             &basic,
             &basic[..20],
             &STANDARD.encode(PASSWORD),
             parts[0],
             parts[1],
             &parts[2][..20],
-            &token[token.len() - 20..],
+            &given.token[given.token.len() - 20..],
+            &given.refresh_token,
+            &given.refresh_token[..24],
+            &given.refresh_token[given.refresh_token.len() - 20..],
+            &given.api_key[..24],
+            &given.api_key[given.api_key.len() - 20..],
+            "cvr_",
             "Bearer ",
             "Basic ",
             "argon2id",
@@ -102,7 +157,8 @@ const REQUESTS: &[(&str, &str, &str, u16)] = &[
     ("GET", "/login", "/login", 401),
     ("POST", "/login", "/login", 415),
     ("POST", "/user", "/user", 415),
-    ("DELETE", "/user", "/user", 405),
+    ("DELETE", "/user", "/user", 401),
+    ("DELETE", "/user/profile", "/user/profile", 405),
     ("GET", "/docs", "/docs", 200),
     ("GET", "/openapi.json", "/openapi.json", 200),
     ("GET", "/nothing/here?x=1", "-", 404),
@@ -148,17 +204,17 @@ async fn checklist_90_sign_ups_and_logins_are_told_with_who_and_how_it_went() {
     let wrong = post(&program, "/login", &json!({"email": EMAIL, "password": "another"})).await;
     let account = &made.json()["user"]["public_id"];
     let lines: Vec<Value> = program.stop().iter().map(|line| serde_json::from_str(line).unwrap()).collect();
-    for (answer, event, outcome) in [
-        (&made, "sign-up", None),
-        (&right, "login", Some("success")),
-        (&wrong, "login", Some("wrong-credentials")),
-    ] {
+    for (answer, event, outcome) in
+        [(&made, "sign-up", "success"), (&right, "login", "success"), (&wrong, "login", "refused")]
+    {
         let id = answer.header("x-request-id");
         let of = |line: &&Value| line["event"] == event && line["request_id"] == id;
-        let line = lines.iter().find(of).unwrap_or_else(|| panic!("{event} {outcome:?}"));
+        let line = lines.iter().find(of).unwrap_or_else(|| panic!("{event} {outcome}"));
         assert_eq!(line["account"], *account, "{line}");
         assert_eq!(line["address"], "127.0.0.1", "{line}");
-        assert_eq!(line["outcome"].as_str(), outcome, "{line}");
+        assert_eq!(line["outcome"], outcome, "{line}");
+        let why = (outcome == "refused").then_some("wrong credentials");
+        assert_eq!(line["detail"].as_str(), why, "{line}");
     }
 }
 

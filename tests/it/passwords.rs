@@ -1,6 +1,7 @@
 //! The password policy through HTTP: what is taken, what is refused and why, and that every byte counts.
 
-use crate::harness::{Answer, ByPassword, Caller as _, TestApp};
+use crate::harness::{Account, Answer, ByPassword, Caller as _, TestApp};
+use reqwest::Method;
 use serde_json::json;
 
 const EMAIL: &str = "Quentin.Marsh@example.org";
@@ -196,4 +197,68 @@ async fn checklist_3_a_login_with_an_impossible_password_is_told_so() {
         let body = json!({"email": "nobody@example.org", "password": password});
         assert!(reason(&app.anonymous().post("/login", &body).await).contains(why));
     }
+}
+
+/// Asks for another password for `ann`, who knows hers.
+async fn change(ann: &Account<'_>, password: &str) -> Answer {
+    let body = json!({"current_password": ann.password, "new_password": password});
+    ann.send_json(Method::PUT, "/user/password", &body).await
+}
+
+#[tokio::test]
+async fn checklist_1_to_6_a_new_password_keeps_to_the_same_policy() {
+    let app = TestApp::start().await;
+    let ann = app.account("annabel").await;
+    let long = "x".repeat(1025);
+    for (password, why) in [
+        ("", "must not be empty"),
+        ("seven77", TOO_SHORT),
+        (&long, TOO_LONG),
+        ("PassWord1", COMMON),
+        ("ANNABEL@example.org", PERSONAL),
+        ("annabel1", PERSONAL),
+        ("claviger", PERSONAL),
+        ("a nul\0inside", CONTROL),
+    ] {
+        let answer = change(&ann, password).await;
+        let document = answer.problem(422, "invalid-fields");
+        assert_eq!(document["errors"][0]["pointer"], "/new_password", "{password:?}");
+        assert!(document["errors"][0]["detail"].as_str().unwrap().contains(why), "{password:?}: {document}");
+        assert!(password.len() < 9 || !answer.text().contains(password), "not repeated: {password:?}");
+    }
+    assert_eq!(log_in(&app, &ann.email, &ann.password).await, 200, "nothing was changed");
+
+    let x1024 = "x7".repeat(512);
+    for password in ["  spaces are kept  ", "длинный пароль", "a:colon:in it", &x1024] {
+        let ann = app.person("annabel");
+        let other = app.account(&format!("p{}", password.len())).await;
+        assert_eq!(change(&other, password).await.status, 204, "{password:?}");
+        assert_eq!(log_in(&app, &other.email, password).await, 200, "{password:?}");
+        assert_eq!(log_in(&app, &other.email, &other.password).await, 401, "the old one is over");
+        assert_eq!(log_in(&app, &ann.email, password).await, 401, "it is no one else's");
+        assert_eq!(other.get("/user/profile").await.status, 200, "the session goes on");
+    }
+}
+
+#[tokio::test]
+async fn the_present_password_is_wanted_and_a_wrong_one_is_no_401() {
+    let app = TestApp::start().await;
+    let ann = app.account("ann").await;
+    let long = "x".repeat(1025);
+    for wrong in ["", "a walk", "ANN LIKES LONG WALKS", "ann likes long walks ", "ann likes long walk"] {
+        let body = json!({"current_password": wrong, "new_password": "ann likes long swims"});
+        let changed = ann.send_json(Method::PUT, "/user/password", &body).await;
+        changed.problem(403, "wrong-password");
+        let deleted = ann.send_json(Method::DELETE, "/user", &json!({"password": wrong})).await;
+        deleted.problem(403, "wrong-password");
+        for answer in [changed, deleted] {
+            assert_eq!(answer.header("www-authenticate"), "", "a client must not throw its token away");
+        }
+    }
+    let body = json!({"current_password": long, "new_password": "ann likes long swims"});
+    let answer = ann.send_json(Method::PUT, "/user/password", &body).await;
+    assert_eq!(answer.problem(422, "invalid-fields")["errors"][0]["pointer"], "/current_password");
+    let answer = ann.send_json(Method::DELETE, "/user", &json!({"password": long})).await;
+    assert_eq!(answer.problem(422, "invalid-fields")["errors"][0]["pointer"], "/password");
+    assert_eq!(log_in(&app, &ann.email, &ann.password).await, 200);
 }

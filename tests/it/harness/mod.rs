@@ -4,6 +4,7 @@
 mod app;
 mod callers;
 mod database;
+mod in_order;
 mod program;
 mod token;
 mod tokens;
@@ -12,6 +13,7 @@ mod wire;
 pub use app::{NOW, TestApp};
 pub use callers::{Account, Anonymous, Answer, ByApiKey, ByPassword, ByToken, Caller, all_at_once, send};
 pub use database::{count, database};
+pub use in_order::{as_asked, in_order, method, path};
 pub use program::{Program, free_port};
 pub use token::decode;
 pub use tokens::{Tokens, assert_refused_everywhere, refresh, refreshing};
