@@ -19,6 +19,7 @@ mod cors;
 mod docs;
 mod erasure;
 mod framing;
+mod hang_up;
 mod hashing;
 mod hygiene;
 mod keys;
