@@ -208,7 +208,8 @@ def status(token):
 
 
 def lists_live_sessions():
-    same("places", len({claims(seen[name]["access_token"])["status"]["status_list"]["idx"] for name in seen}), len(seen))
+    places = {claims(session["access_token"])["status"]["status_list"]["idx"] for session in seen.values()}
+    same("how many places there are", len(places), len(seen))
     for name in seen:
         same(f"the status of {name}", status(seen[name]["access_token"]), 0)
 

@@ -272,10 +272,13 @@ async fn checklist_13_a_name_taken_over_from_another_opens_neither_account() {
 async fn checklist_13_a_deleted_account_is_like_one_that_never_was() {
     let app = TestApp::with(QUICK).await;
     let (ann, bob) = (app.account("ann").await, app.account("bob").await);
+    let elsewhere = ann.elsewhere().await;
     let gone = ann.send_json(Method::DELETE, "/user", &json!({"password": ann.password})).await;
     assert_eq!((gone.status, gone.body.len()), (204, 0), "{}", gone.text());
-    ann.get("/user/profile").await.problem(401, "invalid-token");
-    ann.refresh().await.oauth_error(400, "invalid_grant");
+    for session in [&ann, &elsewhere] {
+        session.get("/user/profile").await.problem(401, "invalid-token");
+        session.refresh().await.oauth_error(400, "invalid_grant");
+    }
     for username in [&ann.email, &ann.name] {
         let former = log_in(&app, username, &ann.password).await;
         let never = log_in(&app, "nobody", &ann.password).await;

@@ -2,7 +2,7 @@
 
 use crate::harness::{Answer, Caller as _, TestApp, decode, exchange, in_order, path, routes, send};
 use reqwest::{Method, RequestBuilder};
-use serde_json::json;
+use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use uuid::Uuid;
 
@@ -271,7 +271,7 @@ async fn checklist_16_and_79_nothing_is_taken_from_the_callers_headers() {
 }
 
 /// What two tokens of one moment say alike, whoever has them.
-fn common_claims(answer: &Answer) -> serde_json::Value {
+fn common_claims(answer: &Answer) -> Value {
     let said = answer.json();
     let token = said.get("token").or(said.get("access_token")).unwrap();
     let (_, mut claims) = decode(token.as_str().unwrap());

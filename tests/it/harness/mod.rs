@@ -11,7 +11,7 @@ mod tokens;
 mod wire;
 
 pub use app::{NOW, TestApp};
-pub use callers::{Account, Anonymous, Answer, ByApiKey, ByPassword, ByToken, Caller, all_at_once, send};
+pub use callers::{Account, Answer, ByApiKey, ByPassword, ByToken, Caller, all_at_once, send};
 pub use database::{count, database};
 pub use in_order::{as_asked, in_order, method, path};
 pub use program::{Program, free_port};
