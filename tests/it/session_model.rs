@@ -71,7 +71,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         1 => Just(IDLE - SECOND),
     ];
     let step = prop_oneof![
-        6 => (person.clone(), often.clone()).prop_map(|(person, rightly)| Step::LogIn { person, rightly }),
+        6 => (person.clone(), often).prop_map(|(person, rightly)| Step::LogIn { person, rightly }),
         24 => (session.clone(), back.clone(), prop::bool::weighted(0.15))
             .prop_map(|(session, back, reading)| Step::Refresh { session, back, reading }),
         1 => (session.clone(), back).prop_map(|(session, back)| Step::Revoke { session, back }),
