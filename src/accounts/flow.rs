@@ -1,7 +1,7 @@
 //! What can be done with accounts.
 
 use super::{Account, Error, Name, NewAccount, Profile, REPEATABLE, store};
-use crate::app::Cx;
+use crate::app::{self, Cx};
 use crate::audit::{self, Kind};
 use crate::base::email::Email;
 use crate::base::id::AccountId;
@@ -69,21 +69,25 @@ pub fn exists(tx: &mut Tx<'_>, id: AccountId) -> Result<bool, db::Error> {
 /// # Errors
 /// [`Error::Unknown`] if it is gone.
 pub async fn rename(cx: &Cx, id: AccountId, name: Name) -> Result<Profile, Error> {
-    let event = cx.event(Kind::ProfileChange).account(id).detail("name");
-    let noted = event.clone();
-    let profile = cx
-        .app
-        .db
-        .write::<_, Error, _>(move |tx| {
-            if !store::rename(tx, id, name.as_str())? {
-                return Err(Error::Unknown);
-            }
-            audit::flow::append(tx, &noted)?;
-            store::profile(tx, id)?.ok_or(Error::Unknown)
-        })
-        .await?;
-    event.log();
-    Ok(profile)
+    let cx = cx.clone();
+    app::to_its_end(async move {
+        let event = cx.event(Kind::ProfileChange).account(id).detail("name");
+        let noted = event.clone();
+        let profile = cx
+            .app
+            .db
+            .write::<_, Error, _>(move |tx| {
+                if !store::rename(tx, id, name.as_str())? {
+                    return Err(Error::Unknown);
+                }
+                audit::flow::append(tx, &noted)?;
+                store::profile(tx, id)?.ok_or(Error::Unknown)
+            })
+            .await?;
+        event.log();
+        Ok(profile)
+    })
+    .await
 }
 
 /// Disables or enables an account inside the transaction of an operator's change.

@@ -8,6 +8,7 @@ use crate::http::form::Form;
 use crate::http::oauth::OauthError;
 use crate::http::problem::{INSUFFICIENT_SCOPE, INVALID_CLIENT, INVALID_REQUEST, Problem};
 use crate::http::{basic, bearer};
+use crate::sessions::DIRECT_CLIENT;
 use axum::http::{HeaderMap, header};
 use secrecy::ExposeSecret as _;
 
@@ -54,7 +55,9 @@ fn shown(headers: &HeaderMap, form: &Form) -> Result<Shown, OauthError> {
         return Ok(Shown { id: Some(id), key: decoded(basic.password.expose_secret()) });
     }
     let key = bearer::token(headers).map_err(|_| required())?.to_owned();
-    Ok(Shown { id: None, key })
+    // Who has a key is more than the public client, whatever else it says.
+    let id = form.get("client_id").filter(|id| *id != DIRECT_CLIENT).map(str::to_owned);
+    Ok(Shown { id, key })
 }
 
 /// Clients write id and secret as in a form before they put them together (RFC 6749 §2.3.1).

@@ -51,6 +51,18 @@ impl Secrets {
     }
 }
 
+/// Runs a change to its end though its caller hangs up: what was done is announced and logged.
+///
+/// # Panics
+/// If the change does.
+#[allow(clippy::disallowed_methods)] // The one task that a request may start.
+pub async fn to_its_end<T: Send + 'static>(change: impl Future<Output = T> + Send + 'static) -> T {
+    match tokio::spawn(change).await {
+        Ok(done) => done,
+        Err(error) => std::panic::resume_unwind(error.into_panic()),
+    }
+}
+
 impl App {
     /// The keys in use; waits for the first one at the first start.
     ///

@@ -1,12 +1,12 @@
 //! The login itself.
 
 use super::Error;
-use crate::app::Cx;
+use crate::app::{self, Cx};
 use crate::audit::{self, Kind};
-use crate::credentials::flow::{Who, log_wrong, verify};
+use crate::credentials::flow::{Verified, Who, log_wrong, verify};
 use crate::credentials::{self, Password};
 use crate::guesses;
-use crate::sessions::{self, Tokens};
+use crate::sessions::{self, Session, Tokens};
 
 /// Checks a password and opens a session.
 ///
@@ -17,8 +17,18 @@ pub async fn log_in(cx: &Cx, identifier: &str, password: Password) -> Result<Tok
     let verified = verify(cx, Who::Identifier(identifier), password).await?;
     let account = verified.account();
     let opening = sessions::flow::prepare(cx, account).await?;
-    let event = cx.event(Kind::Login).by_owner(account).session(opening.session.id);
-    let (session, noted, asked) = (opening.session.clone(), event.clone(), cx.clone());
+    if !app::to_its_end(open(cx.clone(), verified, opening.session.clone())).await? {
+        log_wrong(cx, Who::Identifier(identifier), Some(account));
+        return Err(credentials::Error::Wrong.into());
+    }
+    Ok(opening.tokens(cx)?)
+}
+
+/// Stores the session, unless the password was changed or the account disabled meanwhile. Says whether it did.
+async fn open(cx: Cx, verified: Verified, session: Session) -> Result<bool, Error> {
+    let account = verified.account();
+    let event = cx.event(Kind::Login).by_owner(account).session(session.id);
+    let (noted, asked) = (event.clone(), cx.clone());
     let opened = cx
         .app
         .db
@@ -32,11 +42,8 @@ pub async fn log_in(cx: &Cx, identifier: &str, password: Password) -> Result<Tok
             Ok(Some(ended))
         })
         .await?;
-    let Some(ended) = opened else {
-        log_wrong(cx, Who::Identifier(identifier), Some(account));
-        return Err(credentials::Error::Wrong.into());
-    };
-    sessions::flow::announce(cx, &ended);
+    let Some(ended) = opened else { return Ok(false) };
+    sessions::flow::announce(&cx, &ended);
     event.log();
-    Ok(opening.tokens(cx)?)
+    Ok(true)
 }

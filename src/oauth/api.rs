@@ -155,8 +155,7 @@ pub async fn token(cx: Cx, FormBody(form): FormBody) -> Result<impl IntoResponse
         return Err(INVALID_CLIENT.because("There is no such client.").into());
     }
     let shown = form.get("refresh_token").ok_or_else(|| missing("refresh_token"))?;
-    let scope = form.get("scope").map(|text| Scope::parse(text).ok_or(sessions::Error::Scope));
-    let scope = scope.transpose()?;
+    let scope = form.get("scope").map(Scope::parse);
     let tokens = sessions::flow::refresh(&cx, shown, scope).await?;
     let answer = TokenAnswer {
         access_token: tokens.access_token,

@@ -5,7 +5,7 @@ use super::scope::Scope;
 use super::tokens::{Tokens, access_expiry, issue};
 use super::{DIRECT_CLIENT, Error, Lifetime, MOST, Session, Which, store};
 use crate::accounts;
-use crate::app::Cx;
+use crate::app::{self, Cx};
 use crate::audit::{self, Event, Kind};
 use crate::base::id::{self, AccountId, SessionId};
 use crate::base::random;
@@ -96,12 +96,13 @@ enum Outcome {
 }
 
 /// Exchanges a refresh token for its successor and a new access token (RFC 6749 §6). A scope may be asked
-/// for that is less than what was granted; it holds for the access token alone.
+/// for that is less than what was granted; it holds for the access token alone. `Some(None)` is one that
+/// there is not: it is refused, but only to who shows a good token.
 ///
 /// # Errors
 /// [`Error::Refused`], [`Error::Scope`], [`Error::TooOften`], or that it cannot be done now. Then the token is
 /// not spent, or can be shown again for a while.
-pub async fn refresh(cx: &Cx, token: &str, scope: Option<Scope>) -> Result<Tokens, Error> {
+pub async fn refresh(cx: &Cx, token: &str, scope: Option<Option<Scope>>) -> Result<Tokens, Error> {
     let key = &cx.app.secrets.refresh;
     let shown = RefreshToken::parse(key, token).ok_or(Error::Refused("it is none of ours"))?;
     let successor = shown.successor(key).ok_or(Error::Refused("its session had too many"))?;
@@ -114,18 +115,9 @@ pub async fn refresh(cx: &Cx, token: &str, scope: Option<Scope>) -> Result<Token
         scope: scope.clone(),
         cx: cx.clone(),
     };
-    match cx.app.db.write(move |tx| rotation.run(tx)).await? {
-        Outcome::Refreshed { session, until, event } => {
-            event.inspect(Event::log);
-            let scope = scope.unwrap_or_else(|| session.scope.clone());
-            issue(cx, &keys, &session, scope, until, &successor)
-        }
-        Outcome::Reused { ended, event } => {
-            event.log();
-            announce(cx, &ended);
-            Err(Error::Refused("it was spent before; its session was ended"))
-        }
-    }
+    let (session, until) = app::to_its_end(rotation.carry_out()).await?;
+    let scope = scope.flatten().unwrap_or_else(|| session.scope.clone());
+    issue(cx, &keys, &session, scope, until, &successor)
 }
 
 /// A refresh on its way through a transaction.
@@ -134,11 +126,27 @@ struct Rotation {
     generation: u32,
     digest: [u8; 32],
     successor: [u8; 32],
-    scope: Option<Scope>,
+    scope: Option<Option<Scope>>,
     cx: Cx,
 }
 
 impl Rotation {
+    /// The session, and when the access token ends that it gives now.
+    async fn carry_out(self) -> Result<(Session, Timestamp), Error> {
+        let cx = self.cx.clone();
+        match cx.app.db.write(move |tx| self.run(tx)).await? {
+            Outcome::Refreshed { session, until, event } => {
+                event.inspect(Event::log);
+                Ok((*session, until))
+            }
+            Outcome::Reused { ended, event } => {
+                announce(&cx, &ended);
+                event.log();
+                Err(Error::Refused("it was spent before; its session was ended"))
+            }
+        }
+    }
+
     fn run(&self, tx: &mut Tx<'_>) -> Result<Outcome, Error> {
         // Where transactions overlap, another caller may be quicker between the look and the change; then
         // the second look finds the token spent.
@@ -171,7 +179,8 @@ impl Rotation {
     }
 
     fn may_have_scope(&self, session: &Session) -> bool {
-        self.scope.clone().is_none_or(|scope| scope.within(&session.scope).is_some())
+        let asked = self.scope.clone();
+        asked.is_none_or(|scope| scope.is_some_and(|scope| scope.within(&session.scope).is_some()))
     }
 
     fn is_too_often(&self, session: &Session) -> bool {
@@ -288,25 +297,30 @@ pub async fn list(
 /// # Errors
 /// [`Error::Unknown`] if the one that is named is not a live session of this account.
 pub async fn end(cx: &Cx, account: AccountId, which: Which, kind: Kind) -> Result<usize, Error> {
-    let event = cx.event(kind).account(account);
-    let (noted, now) = (event.clone(), cx.app.clock.now());
-    let (ended, event) = cx
-        .app
-        .db
-        .write::<_, Error, _>(move |tx| {
-            let ended = end_in(tx, account, which, now)?;
-            let event = match (which, ended.as_slice()) {
-                (Which::One(_), []) => return Err(Error::Unknown),
-                (Which::One(id), _) => noted.clone().session(id),
-                (_, ended) => noted.clone().detail(format!("{} sessions", ended.len())),
-            };
-            audit::flow::append(tx, &event)?;
-            Ok((ended, event))
-        })
-        .await?;
-    announce(cx, &ended);
-    event.log();
-    Ok(ended.len())
+    let cx = cx.clone();
+    app::to_its_end(async move {
+        let (asked, now) = (cx.clone(), cx.app.clock.now());
+        let (ended, events) = cx
+            .app
+            .db
+            .write::<_, Error, _>(move |tx| {
+                let ended = end_in(tx, account, which, now)?;
+                if ended.is_empty() && matches!(which, Which::One(_)) {
+                    return Err(Error::Unknown);
+                }
+                let event = |ended: &Ended| asked.event(kind).account(account).session(ended.session);
+                let events: Vec<Event> = ended.iter().map(event).collect();
+                for event in &events {
+                    audit::flow::append(tx, event)?;
+                }
+                Ok((ended, events))
+            })
+            .await?;
+        announce(&cx, &ended);
+        events.iter().for_each(Event::log);
+        Ok(ended.len())
+    })
+    .await
 }
 
 /// Ends sessions inside another change's transaction; [`announce`] them after its commit.

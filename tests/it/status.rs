@@ -51,10 +51,10 @@ async fn a_list_says_how_long_it_holds() {
     let answer = app.anonymous().get(&path).await;
     let claims = list(&answer);
     assert_eq!(claims["sub"], format!("{}{path}", app.issuer), "the draft's §5.1");
-    assert_eq!((&claims["status_list"]["bits"], &claims["ttl"]), (&json!(1), &json!(30)));
+    assert_eq!((&claims["status_list"]["bits"], &claims["ttl"]), (&json!(1), &json!(20)));
     let (iat, exp) = (claims["iat"].as_i64().unwrap(), claims["exp"].as_i64().unwrap());
     assert!(exp - iat >= 300, "longer than caches keep it");
-    assert_eq!(answer.header("cache-control"), "public, max-age=30");
+    assert_eq!(answer.header("cache-control"), "public, max-age=20");
     let again = app.anonymous().request(reqwest::Method::GET, &path);
     let again = crate::harness::send(again.header("if-none-match", answer.header("etag"))).await;
     assert_eq!((again.status, again.body.len()), (304, 0));

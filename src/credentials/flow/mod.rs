@@ -6,8 +6,8 @@ pub use verify::{Verified, Who, log_wrong, verify};
 
 use super::{Error, Password, store};
 use crate::accounts::{self, Name, NewAccount};
-use crate::app::Cx;
-use crate::audit::{self, Event, Kind};
+use crate::app::{self, Cx};
+use crate::audit::{self, Kind};
 use crate::base::email::Email;
 use crate::base::id::SessionId;
 use crate::base::id::{self, AccountId};
@@ -40,8 +40,12 @@ pub async fn sign_up(
 
 async fn create(cx: &Cx, account: &NewAccount, password: &Password) -> Result<(), Error> {
     accounts::flow::expect_free(cx, &account.email).await?;
-    let (row, phc) = (account.clone(), hash(cx, password).await?);
-    let event = cx.event(Kind::SignUp).by_owner(account.id);
+    let phc = hash(cx, password).await?;
+    app::to_its_end(store_account(cx.clone(), account.clone(), phc)).await
+}
+
+async fn store_account(cx: Cx, row: NewAccount, phc: String) -> Result<(), Error> {
+    let event = cx.event(Kind::SignUp).by_owner(row.id);
     let (noted, asked) = (event.clone(), cx.clone());
     cx.app
         .db
@@ -107,7 +111,7 @@ pub async fn change_password(
         let changed = verified.still_holds(tx)? && store::set(tx, account, &phc, now)?;
         if changed { Ok(()) } else { Err(Error::Wrong) }
     };
-    store_password(cx, account, sessions, change).await
+    app::to_its_end(store_password(cx.clone(), account, sessions, change)).await
 }
 
 /// Sets a password without knowing the present one: the operator's way.
@@ -124,11 +128,11 @@ pub async fn set_password(
     let change = move |tx: &mut Tx<'_>| {
         if store::set(tx, account, &phc, now)? { Ok(()) } else { Err(accounts::Error::Unknown.into()) }
     };
-    store_password(cx, account, sessions, change).await
+    store_password(cx.clone(), account, sessions, change).await
 }
 
 async fn store_password(
-    cx: &Cx,
+    cx: Cx,
     account: AccountId,
     sessions: Sessions,
     mut change: impl FnMut(&mut Tx<'_>) -> Result<(), Error> + Send + 'static,
@@ -149,7 +153,7 @@ async fn store_password(
             Ok(ended)
         })
         .await?;
-    sessions::flow::announce(cx, &ended);
+    sessions::flow::announce(&cx, &ended);
     event.log();
     Ok(())
 }
@@ -164,7 +168,7 @@ pub async fn close_account(
     password: Password,
 ) -> Result<(), Error> {
     let verified = verify(cx, Who::Account(account), password).await?;
-    remove(cx, account, Some((verified, session))).await
+    app::to_its_end(remove(cx.clone(), account, Some((verified, session)))).await
 }
 
 /// Deletes an account without knowing its password: the operator's way.
@@ -172,10 +176,10 @@ pub async fn close_account(
 /// # Errors
 /// [`accounts::Error::Unknown`].
 pub async fn delete_account(cx: &Cx, account: AccountId) -> Result<(), Error> {
-    remove(cx, account, None).await
+    remove(cx.clone(), account, None).await
 }
 
-async fn remove(cx: &Cx, account: AccountId, by_owner: Option<(Verified, SessionId)>) -> Result<(), Error> {
+async fn remove(cx: Cx, account: AccountId, by_owner: Option<(Verified, SessionId)>) -> Result<(), Error> {
     // What stays in the trail tells that an account was deleted, not whose.
     let event = cx.event(Kind::AccountDelete).unlinked();
     let (noted, now) = (event.clone(), cx.app.clock.now());
@@ -199,7 +203,7 @@ async fn remove(cx: &Cx, account: AccountId, by_owner: Option<(Verified, Session
             Ok(ended)
         })
         .await?;
-    sessions::flow::announce(cx, &ended);
-    Event::log(&event);
+    sessions::flow::announce(&cx, &ended);
+    event.log();
     Ok(())
 }
