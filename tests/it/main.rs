@@ -37,6 +37,7 @@ mod refresh;
 mod refresh_limits;
 mod refused_commands;
 mod rotation;
+mod rotation_live;
 mod services;
 mod session_crash;
 mod session_model;
