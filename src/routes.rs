@@ -5,7 +5,7 @@ use crate::app::App;
 use crate::config::Config;
 use crate::http::address::Proxies;
 use crate::http::edge::{self, Edge};
-use crate::http::limit::{self, CHANGE, Gate, LOG_IN, Limit, Limiter, SIGN_UP, TOKEN};
+use crate::http::limit::{self, Gate, Limit, Limiter, Limits};
 use crate::http::openapi::{Access, Described, Operation};
 use crate::pages::docs::{self, Docs};
 use crate::{accounts, credentials, keys, login, oauth, sessions, status};
@@ -39,19 +39,20 @@ pub struct Route {
 /// All routes of a server with this configuration.
 #[rustfmt::skip]
 pub fn table(config: &Config) -> Vec<Route> {
+    let Limits { sign_up, log_in, token, change } = Limits::of(config.dev);
     let mut routes = vec![
-        post("/user", Anyone, SIGN_UP, &accounts::api::SIGN_UP, accounts::api::sign_up),
-        post("/login", Anyone, LOG_IN, &login::api::POST_LOGIN, login::api::by_json),
+        post("/user", Anyone, sign_up, &accounts::api::SIGN_UP, accounts::api::sign_up),
+        post("/login", Anyone, log_in, &login::api::POST_LOGIN, login::api::by_json),
         get("/user/profile", Token, Free, &accounts::api::GET_PROFILE, accounts::api::profile),
-        patch("/user/profile", Account, CHANGE, &accounts::api::PATCH_PROFILE, accounts::api::change_profile),
-        put("/user/password", Account, CHANGE, &credentials::api::PUT_PASSWORD, credentials::api::change_password),
-        delete("/user", Account, CHANGE, &credentials::api::DELETE_USER, credentials::api::delete),
-        get("/user/sessions", Account, TOKEN, &sessions::api::LIST_SESSIONS, sessions::api::list),
-        delete("/user/sessions", Account, CHANGE, &sessions::api::END_SESSIONS, sessions::api::end_many),
-        delete("/user/sessions/{id}", Account, CHANGE, &sessions::api::END_SESSION, sessions::api::end_one),
-        post("/logout", Token, TOKEN, &sessions::api::LOG_OUT, sessions::api::log_out),
-        post("/token", Anyone, TOKEN, &oauth::api::TOKEN, oauth::api::token),
-        post("/revoke", ApiKey, TOKEN, &oauth::api::REVOKE, oauth::api::revoke),
+        patch("/user/profile", Account, change, &accounts::api::PATCH_PROFILE, accounts::api::change_profile),
+        put("/user/password", Account, change, &credentials::api::PUT_PASSWORD, credentials::api::change_password),
+        delete("/user", Account, change, &credentials::api::DELETE_USER, credentials::api::delete),
+        get("/user/sessions", Account, token, &sessions::api::LIST_SESSIONS, sessions::api::list),
+        delete("/user/sessions", Account, change, &sessions::api::END_SESSIONS, sessions::api::end_many),
+        delete("/user/sessions/{id}", Account, change, &sessions::api::END_SESSION, sessions::api::end_one),
+        post("/logout", Token, token, &sessions::api::LOG_OUT, sessions::api::log_out),
+        post("/token", Anyone, token, &oauth::api::TOKEN, oauth::api::token),
+        post("/revoke", ApiKey, token, &oauth::api::REVOKE, oauth::api::revoke),
         post("/introspect", ApiKey, Free, &oauth::api::INTROSPECT, oauth::api::introspect),
         get("/status/{list}", Anyone, Free, &status::api::GET_STATUS_LIST, status::api::status_list),
         get("/jwks", Token, Free, &keys::api::GET_JWKS, keys::api::jwks),
@@ -61,7 +62,7 @@ pub fn table(config: &Config) -> Vec<Route> {
         get("/docs/style.css", Anyone, Free, &docs::GET_STYLE, docs::style),
     ];
     if config.get_login {
-        routes.insert(1, get("/login", Password, LOG_IN, &login::api::GET_LOGIN, login::api::by_basic));
+        routes.insert(1, get("/login", Password, log_in, &login::api::GET_LOGIN, login::api::by_basic));
     }
     routes
 }

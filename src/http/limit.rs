@@ -42,17 +42,42 @@ pub struct Class {
     pub each_minute: u32,
 }
 
-/// Making accounts.
-pub const SIGN_UP: Limit = Limit::Of(&Class { name: "sign-up", burst: 100, each_minute: 10 });
+/// What each kind of route bears.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Making accounts.
+    pub sign_up: Limit,
+    /// Checking passwords. Wrong ones are counted elsewhere too.
+    pub log_in: Limit,
+    /// What apps do with tokens: refreshing, revoking. A signature each, so one network may take a part of a core.
+    pub token: Limit,
+    /// Changing an account, ending its sessions.
+    pub change: Limit,
+}
 
-/// Checking passwords. Wrong ones are counted elsewhere too.
-pub const LOG_IN: Limit = Limit::Of(&Class { name: "log-in", burst: 300, each_minute: 300 });
+const fn class(class: &'static Class) -> Limit {
+    Limit::Of(class)
+}
 
-/// What apps do with tokens: refreshing, revoking. A signature each, so one network may take a part of a core.
-pub const TOKEN: Limit = Limit::Of(&Class { name: "token", burst: 6000, each_minute: 12_000 });
-
-/// Changing an account, ending its sessions.
-pub const CHANGE: Limit = Limit::Of(&Class { name: "change", burst: 120, each_minute: 60 });
+impl Limits {
+    /// Those of a server: wide in dev, where people try how quick it is.
+    pub const fn of(dev: bool) -> Self {
+        if dev {
+            return Self {
+                sign_up: class(&Class { name: "sign-up", burst: 100_000, each_minute: 60_000 }),
+                log_in: class(&Class { name: "log-in", burst: 100_000, each_minute: 60_000 }),
+                token: class(&Class { name: "token", burst: 1_000_000, each_minute: 600_000 }),
+                change: class(&Class { name: "change", burst: 100_000, each_minute: 60_000 }),
+            };
+        }
+        Self {
+            sign_up: class(&Class { name: "sign-up", burst: 100, each_minute: 10 }),
+            log_in: class(&Class { name: "log-in", burst: 600, each_minute: 1200 }),
+            token: class(&Class { name: "token", burst: 6000, each_minute: 12_000 }),
+            change: class(&Class { name: "change", burst: 120, each_minute: 60 }),
+        }
+    }
+}
 
 impl Class {
     /// Microseconds until one more may come.

@@ -10,7 +10,7 @@ use std::time::Duration;
 pub const WINDOW: Duration = Duration::from_secs(10);
 
 /// How often a session may be refreshed: at once, and then on average.
-const BURST: u32 = 60;
+const BURST: u32 = 1000;
 const PACE: Duration = Duration::from_secs(5);
 
 /// The most spent tokens whose time is remembered; more within one window are replays.
@@ -118,9 +118,9 @@ mod tests {
     #[test]
     fn a_session_is_not_refreshed_without_end() {
         let seconds = Duration::from_secs;
-        assert!(!is_too_often(59, seconds(0)) && is_too_often(60, seconds(4)));
-        assert!(!is_too_often(60, seconds(5)) && !is_too_often(779, seconds(3600)));
-        assert!(is_too_often(780, seconds(3600)));
+        assert!(!is_too_often(999, seconds(0)) && is_too_often(1000, seconds(4)));
+        assert!(!is_too_often(1000, seconds(5)) && !is_too_often(1719, seconds(3600)));
+        assert!(is_too_often(1720, seconds(3600)));
     }
 
     #[test]
