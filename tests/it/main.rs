@@ -22,6 +22,7 @@ mod docs;
 mod erasure;
 mod framing;
 mod guesses;
+mod guesses_at_home;
 mod hang_up;
 mod hashing;
 mod hygiene;
