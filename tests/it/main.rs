@@ -39,6 +39,7 @@ mod refresh_limits;
 mod refused_commands;
 mod rotation;
 mod services;
+mod session_bounds;
 mod session_crash;
 mod session_model;
 mod session_races;
