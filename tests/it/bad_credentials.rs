@@ -151,6 +151,9 @@ async fn checklist_36_no_secret_in_the_query() {
         "X-Access-Token",
         "refresh_token",
         "password",
+        "current_password",
+        "New_Password",
+        "client%5Fsecret",
     ];
     let token = alice.token.as_str();
     let mut queries: Vec<String> = names.iter().map(|name| format!("?{name}={token}")).collect();

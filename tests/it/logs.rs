@@ -120,6 +120,11 @@ async fn checklist_90_no_secret_is_ever_logged() {
         let given = tell_secrets(&program, folder.path()).await;
         let master = std::fs::read_to_string(folder.path().join("master.key")).unwrap();
         let log = program.stop().join("\n");
+        assert_eq!(
+            log.matches("password-check").count(),
+            2,
+            "a wrong one before a change, and before the end"
+        );
         assert!(log.matches("request_id").count() >= 42, "the requests are there: {log}");
         let parts: Vec<&str> = given.token.split('.').collect();
         let basic = STANDARD.encode(format!("{EMAIL}:{PASSWORD}"));
@@ -202,11 +207,22 @@ async fn checklist_90_sign_ups_and_logins_are_told_with_who_and_how_it_went() {
     let made = post(&program, "/user", &body).await;
     let right = post(&program, "/login", &body).await;
     let wrong = post(&program, "/login", &json!({"email": EMAIL, "password": "another"})).await;
+    let token = right.json()["token"].as_str().unwrap().to_owned();
+    let own = |method, path: &str, body: Value| {
+        send(client().request(method, format!("{}{path}", program.url)).bearer_auth(&token).json(&body))
+    };
+    let change = json!({"current_password": "another", "new_password": NEW_PASSWORD});
+    let unchanged = own(Method::PUT, "/user/password", change).await;
+    let kept = own(Method::DELETE, "/user", json!({"password": "another"})).await;
     let account = &made.json()["user"]["public_id"];
     let lines: Vec<Value> = program.stop().iter().map(|line| serde_json::from_str(line).unwrap()).collect();
-    for (answer, event, outcome) in
-        [(&made, "sign-up", "success"), (&right, "login", "success"), (&wrong, "login", "refused")]
-    {
+    for (answer, event, outcome) in [
+        (&made, "sign-up", "success"),
+        (&right, "login", "success"),
+        (&wrong, "login", "refused"),
+        (&unchanged, "password-check", "refused"),
+        (&kept, "password-check", "refused"),
+    ] {
         let id = answer.header("x-request-id");
         let of = |line: &&Value| line["event"] == event && line["request_id"] == id;
         let line = lines.iter().find(of).unwrap_or_else(|| panic!("{event} {outcome}"));

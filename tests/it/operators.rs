@@ -110,9 +110,14 @@ impl Town {
         out.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 
-    /// The newest event of the trail, with the account it concerns.
+    /// The newest event of the trail, with the account it concerns. Keys, which the server makes by itself,
+    /// are left out.
     fn last_event(&self) -> (String, String, Value, Value) {
-        let event = self.listed(&["audit", "list", "--limit", "1"]).remove(0);
+        let newest = self.listed(&["audit", "list", "--limit", "9"]);
+        let by_itself = |event: &Value| {
+            event["actor"] == "system" && event["event"].as_str().unwrap().starts_with("key-")
+        };
+        let event = newest.into_iter().find(|event| !by_itself(event)).unwrap();
         let text = |name: &str| event[name].as_str().unwrap().to_owned();
         (text("event"), text("actor"), event["account"].clone(), event["address"].clone())
     }

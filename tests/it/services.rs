@@ -32,6 +32,7 @@ async fn a_key_is_shown_as_bearer_by_basic_or_in_the_form() {
     for (what, request) in [
         ("Bearer", look(&ann, &[]).bearer_auth(key)),
         ("Bearer and the id", look(&ann, &[("client_id", id)]).bearer_auth(key)),
+        ("Bearer and the public client", look(&ann, &[("client_id", "claviger")]).bearer_auth(key)),
         ("Basic", look(&ann, &[]).basic_auth(id, Some(key))),
         ("Basic and the id", look(&ann, &[("client_id", id)]).basic_auth(id, Some(key))),
         ("the form", look(&ann, &[("client_id", id), ("client_secret", key)])),
@@ -104,6 +105,9 @@ async fn a_key_is_good_for_its_scopes_and_its_time() {
     let token = [("token", ann.token.as_str())];
     introspects.post_form("/revoke", &token).await.oauth_error(403, "insufficient_scope");
     revokes.post_form("/introspect", &token).await.oauth_error(403, "insufficient_scope");
+    let public = [token[0], ("client_id", "claviger")];
+    introspects.post_form("/revoke", &public).await.oauth_error(403, "insufficient_scope");
+    revokes.post_form("/introspect", &public).await.oauth_error(403, "insufficient_scope");
     assert_active(&introspects.post_form("/introspect", &token).await, "not revoked");
 
     let cx = jobs::system(app.app());

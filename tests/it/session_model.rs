@@ -21,7 +21,7 @@ enum Step {
     Refresh {
         session: usize,
         back: usize,
-        reading: bool,
+        asked: Asked,
     },
     Revoke {
         session: usize,
@@ -56,10 +56,22 @@ enum Step {
     Restart,
 }
 
+/// Which scope a refresh asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Asked {
+    /// All that was granted.
+    All,
+    /// Less.
+    Reading,
+    /// One that there is not.
+    Nonsense,
+}
+
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let (session, back, person) =
         (0..12_usize, prop_oneof![3 => Just(0), 3 => Just(1), 1 => 2..5_usize], 0..2_usize);
     let often = prop::bool::weighted(0.8);
+    let asked = prop_oneof![8 => Just(Asked::All), 1 => Just(Asked::Reading), 1 => Just(Asked::Nonsense)];
     let pause = prop_oneof![
         6 => 0..=12 * SECOND,
         2 => Just(WINDOW),
@@ -72,8 +84,8 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     ];
     let step = prop_oneof![
         6 => (person.clone(), often).prop_map(|(person, rightly)| Step::LogIn { person, rightly }),
-        24 => (session.clone(), back.clone(), prop::bool::weighted(0.15))
-            .prop_map(|(session, back, reading)| Step::Refresh { session, back, reading }),
+        24 => (session.clone(), back.clone(), asked)
+            .prop_map(|(session, back, asked)| Step::Refresh { session, back, asked }),
         1 => (session.clone(), back).prop_map(|(session, back)| Step::Revoke { session, back }),
         2 => session.clone().prop_map(|session| Step::LogOut { session }),
         1 => (session.clone(), any::<bool>()).prop_map(|(session, all)| Step::EndOthers { session, all }),

@@ -165,7 +165,7 @@ fn holding(rows: &[Vec<u8>], part: impl AsRef<[u8]>) -> usize {
 
 #[tokio::test]
 async fn checklist_90_every_change_leaves_one_event() {
-    let app = TestApp::with(&SETTINGS).await;
+    let app = TestApp::with(&SETTINGS).await.settled().await;
     let service = app.service(&KeyScope::ALL).await;
     app.account("zoe").await;
     let mut trail = Trail::of(&app).await;
@@ -280,7 +280,7 @@ fn operator(app: &TestApp) -> Cx {
 
 #[tokio::test]
 async fn what_operators_do_leaves_one_event() {
-    let app = TestApp::with(&SETTINGS).await;
+    let app = TestApp::with(&SETTINGS).await.settled().await;
     let alice = app.account("alice").await;
     let id = AccountId::parse(&alice.public_id).unwrap();
     let mut trail = Trail::of(&app).await;
@@ -316,7 +316,7 @@ async fn what_operators_do_leaves_one_event() {
 
 #[tokio::test]
 async fn checklist_14_too_many_guesses_leave_one_event() {
-    let app = TestApp::with(&SETTINGS).await;
+    let app = TestApp::with(&SETTINGS).await.settled().await;
     let alice = app.account("alice").await;
     let mut trail = Trail::of(&app).await;
     let throttled =
@@ -338,7 +338,7 @@ async fn checklist_14_too_many_guesses_leave_one_event() {
 
 #[tokio::test]
 async fn checklist_38_a_deleted_account_leaves_nothing_that_leads_to_it() {
-    let app = TestApp::with(&SETTINGS).await;
+    let app = TestApp::with(&SETTINGS).await.settled().await;
     let (service, bob) = (app.service(&KeyScope::ALL).await, app.account("bob").await);
     let mut trail = Trail::of(&app).await;
     let person = app.person("alice");

@@ -1,6 +1,7 @@
 //! A server of its own for each test, on a free port of loopback, with a clock that the test moves.
 
 use super::callers::{Account, Anonymous, ByApiKey, Caller as _};
+use super::database::{count, database};
 use claviger::api_keys::{self, KeyScope};
 use claviger::app::App;
 use claviger::base::time::Clock;
@@ -90,6 +91,23 @@ impl TestApp {
     /// Moves the server's clock ahead.
     pub fn advance(&self, by: Duration) {
         self.clock.fetch_add(i64::try_from(by.as_micros()).unwrap(), Ordering::SeqCst);
+    }
+
+    /// Moves the server's clock back, as an operator may who finds it wrong.
+    pub fn set_back(&self, by: Duration) {
+        self.clock.fetch_sub(i64::try_from(by.as_micros()).unwrap(), Ordering::SeqCst);
+    }
+
+    /// Waits until the server has published its next key, which it does by itself a second after its first
+    /// start. From then on, until a rotation, its trail tells of what others do alone.
+    pub async fn settled(self) -> Self {
+        for _ in 0..1000 {
+            if count(&database(self.data_dir()), "signing_keys") > 1 {
+                return self;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        panic!("the server makes no next key");
     }
 
     /// A caller without credentials.

@@ -1,7 +1,7 @@
 //! The server beside the model: each step is done to both, and their answers are compared.
 
-use super::Step;
 use super::model::{ABSOLUTE, IDLE, Person, SECOND, Session, Verdict};
+use super::{Asked, Step};
 use crate::harness::{Answer, ByApiKey, ByToken, Caller as _, NOW, TestApp, Tokens, decode, send};
 use claviger::api_keys::KeyScope;
 use claviger::base::id::AccountId;
@@ -71,7 +71,7 @@ impl World {
     async fn take(&mut self, step: &Step) -> TestCaseResult {
         match *step {
             Step::LogIn { person, rightly } => self.log_in(person, rightly).await,
-            Step::Refresh { session, back, reading } => self.refresh(session, back, reading).await,
+            Step::Refresh { session, back, asked } => self.refresh(session, back, asked).await,
             Step::Revoke { session, back } => self.revoke(session, back).await,
             Step::LogOut { session } => {
                 let session = self.at(session);
@@ -146,13 +146,18 @@ impl World {
         Ok(())
     }
 
-    async fn refresh(&mut self, session: usize, back: usize, reading: bool) -> TestCaseResult {
+    async fn refresh(&mut self, session: usize, back: usize, asked: Asked) -> TestCaseResult {
         let (place, now) = (self.at(session), self.now);
         let seen: BTreeSet<String> =
             self.sessions.iter().flat_map(|session| session.refresh.clone()).collect();
         let session = &mut self.sessions[place];
         let token = (session.refresh.len() - 1).saturating_sub(back);
-        let (shown, scope) = (session.refresh[token].as_str(), if reading { "profile" } else { "" });
+        let scope = match asked {
+            Asked::All => "",
+            Asked::Reading => "profile",
+            Asked::Nonsense => "nonsense",
+        };
+        let shown = session.refresh[token].as_str();
         let fields = [("grant_type", "refresh_token"), ("refresh_token", shown), ("scope", scope)];
         let answer = self.app.anonymous().post_form("/token", &fields).await;
         let verdict = session.verdict(token, now);
@@ -160,6 +165,11 @@ impl World {
             Verdict::Refuse | Verdict::Reuse => {
                 prop_assert_eq!((answer.status, &answer.json()["error"]), (400, &json!("invalid_grant")));
                 session.ended |= verdict == Verdict::Reuse;
+                return Ok(());
+            }
+            // It harms nobody, and nothing is spent.
+            Verdict::Repeat | Verdict::Rotate if asked == Asked::Nonsense => {
+                prop_assert_eq!((answer.status, &answer.json()["error"]), (400, &json!("invalid_scope")));
                 return Ok(());
             }
             Verdict::Repeat | Verdict::Rotate => {
@@ -175,7 +185,7 @@ impl World {
             session.spent.push(now);
             session.expires = (now + IDLE).min(session.absolute);
         }
-        session.keep_access(tokens.access, !reading, now)
+        session.keep_access(tokens.access, asked == Asked::All, now)
     }
 
     async fn revoke(&mut self, session: usize, back: usize) -> TestCaseResult {
