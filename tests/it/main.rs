@@ -16,6 +16,7 @@ mod bad_forms;
 mod bad_input;
 mod bad_tokens;
 mod cli;
+mod commands;
 mod conversation;
 mod cors;
 mod docs;
