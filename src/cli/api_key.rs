@@ -38,7 +38,7 @@ fn create(args: &ArgMatches) -> Result<ExitCode, ExitCode> {
     let life = args.get_one::<String>("expires").map(|text| {
         parse_duration(text)
             .filter(|life| (1..=MAX_LIFE).contains(&life.as_secs()))
-            .ok_or_else(|| failed("write --expires like 90d or 12h"))
+            .ok_or_else(|| failed("write --expires like 90d or 12h, at most 36500d"))
     });
     let life = life.transpose()?;
     let offline = Offline::open(args)?;

@@ -196,8 +196,9 @@ impl Admitted<'_> {
 /// # Errors
 /// If the database fails.
 pub fn remember_network(tx: &mut Tx<'_>, cx: &Cx, account: AccountId) -> Result<(), db::Error> {
-    store::remember(tx, account, &network(cx), cx.now)?;
-    store::forget_oldest(tx, account, MOST_NETWORKS)
+    let here = network(cx);
+    store::remember(tx, account, &here, cx.now)?;
+    store::forget_oldest(tx, account, &here, MOST_NETWORKS - 1)
 }
 
 /// Forgets, inside the transaction of a new password, the networks that the account knows, but for the

@@ -58,11 +58,17 @@ pub(crate) fn remember(
     Ok(())
 }
 
-/// Forgets all but the `keep` networks that an account used last.
-pub(crate) fn forget_oldest(tx: &mut Tx<'_>, account: AccountId, keep: i64) -> Result<(), Error> {
-    let sql = "DELETE FROM known_networks WHERE account_id = $1 AND network NOT IN
-        (SELECT network FROM known_networks WHERE account_id = $1 ORDER BY last_used_at DESC, network LIMIT $2)";
-    tx.execute(sql, &[account.0.into(), keep.into()])?;
+/// Forgets all but `network` and the `others` that an account used last.
+pub(crate) fn forget_oldest(
+    tx: &mut Tx<'_>,
+    account: AccountId,
+    network: &str,
+    others: i64,
+) -> Result<(), Error> {
+    let sql = "DELETE FROM known_networks WHERE account_id = $1 AND network <> $2 AND network NOT IN
+        (SELECT network FROM known_networks WHERE account_id = $1 AND network <> $2
+            ORDER BY last_used_at DESC, network LIMIT $3)";
+    tx.execute(sql, &[account.0.into(), network.into(), others.into()])?;
     Ok(())
 }
 

@@ -78,11 +78,16 @@ pub const GET_LOGIN: Operation = Operation {
 };
 
 /// `GET /login`.
-pub async fn by_basic(method: Method, cx: Cx, basic: Basic) -> Result<Json<LoggedIn>, Problem> {
+pub async fn by_basic(
+    method: Method,
+    cx: Cx,
+    basic: Result<Basic, Problem>,
+) -> Result<Json<LoggedIn>, Problem> {
     // It would open a session and throw its tokens away.
     if method == Method::HEAD {
         return Err(METHOD_NOT_ALLOWED.because("Log in by GET or POST.").with(ALLOW, LOGIN_METHODS));
     }
+    let basic = basic?;
     log_in(&cx, &basic.username, &basic.password).await
 }
 

@@ -36,14 +36,17 @@ async fn open(cx: Cx, verified: Verified, session: Session) -> Result<bool, Erro
             if !verified.still_holds(tx)? {
                 return Ok(None);
             }
-            let ended = sessions::flow::open(tx, &asked, &session)?;
+            let too_many = sessions::flow::open(tx, &asked, &session)?;
             guesses::flow::remember_network(tx, &asked, account)?;
             audit::flow::append(tx, &noted)?;
-            Ok(Some(ended))
+            Ok(Some(too_many))
         })
         .await?;
-    let Some(ended) = opened else { return Ok(false) };
-    sessions::flow::announce(&cx, &ended);
+    let Some(too_many) = opened else { return Ok(false) };
+    if let Some((ended, event)) = too_many {
+        sessions::flow::announce(&cx, &ended);
+        event.log();
+    }
     event.log();
     Ok(true)
 }

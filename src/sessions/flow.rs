@@ -57,25 +57,25 @@ pub async fn prepare(cx: &Cx, account: AccountId) -> Result<Opening, Error> {
     Ok(Opening { session, refresh, keys })
 }
 
-/// Stores a session inside the transaction of its login. Where the account has too many, the oldest end;
-/// [`announce`] them after the commit.
+/// Stores a session inside the transaction of its login. Where the account has too many, the oldest end:
+/// [`announce`] them after the commit, and log the event.
 ///
 /// # Errors
 /// If the database fails.
-pub fn open(tx: &mut Tx<'_>, cx: &Cx, session: &Session) -> Result<Vec<Ended>, db::Error> {
+pub fn open(tx: &mut Tx<'_>, cx: &Cx, session: &Session) -> Result<Option<(Vec<Ended>, Event)>, db::Error> {
     store::insert(tx, session)?;
     if !cx.app.config.limits {
-        return Ok(Vec::new());
+        return Ok(None);
     }
-    let Some(oldest) = store::older_than(tx, session.account, MOST)? else { return Ok(Vec::new()) };
-    let ended = end_in(tx, session.account, Which::UpTo(oldest), cx.now)?;
-    if !ended.is_empty() {
-        let detail = format!("{} sessions: the account has more than {MOST}", ended.len());
-        let origin = audit::Origin { actor: audit::Actor::System, ..cx.origin.clone() };
-        let event = Event::new(Kind::Revoke, origin, cx.now).account(session.account).detail(detail);
-        audit::flow::append(tx, &event)?;
-    }
-    Ok(ended)
+    let (account, id) = (session.account, session.id);
+    let Some(oldest) = store::older_than(tx, account, id, MOST - 1, cx.now)? else { return Ok(None) };
+    let number = store::next_end(tx)?;
+    let ended = store::end_many(tx, account, oldest, id, number, cx.now)?;
+    let detail = format!("{} sessions: the account has more than {MOST}", ended.len());
+    let origin = audit::Origin { actor: audit::Actor::System, ..cx.origin.clone() };
+    let event = Event::new(Kind::Revoke, origin, cx.now).account(account).detail(detail);
+    audit::flow::append(tx, &event)?;
+    Ok(Some((ended, event)))
 }
 
 impl Opening {
@@ -338,7 +338,6 @@ pub fn end_in(
     match which {
         Which::All => store::end_many(tx, account, last, none, number, now),
         Which::AllBut(id) => store::end_many(tx, account, last, id, number, now),
-        Which::UpTo(id) => store::end_many(tx, account, id, none, number, now),
         Which::One(id) => Ok(store::end_one(tx, account, id, number, now)?.into_iter().collect()),
     }
 }

@@ -92,8 +92,6 @@ pub enum Which {
     All,
     /// All but this one.
     AllBut(SessionId),
-    /// Those opened up to this one.
-    UpTo(SessionId),
     /// This one.
     One(SessionId),
 }

@@ -129,14 +129,19 @@ pub(crate) fn end_many(
     tx.all(sql, &values, ended)
 }
 
-/// The session of an account that has `count` younger ones.
+/// The live session of an account, other than `but`, that has `count` younger ones.
 pub(crate) fn older_than(
     tx: &mut Tx<'_>,
     account: AccountId,
+    but: SessionId,
     count: i64,
+    now: Timestamp,
 ) -> Result<Option<SessionId>, Error> {
-    let sql = "SELECT id FROM sessions WHERE account_id = $1 ORDER BY id DESC LIMIT 1 OFFSET $2";
-    tx.first(sql, &[account.0.into(), count.into()], |row| Ok(SessionId(row.get(0)?)))
+    let sql = "SELECT id FROM sessions
+        WHERE account_id = $1 AND id <> $2 AND ended_at IS NULL AND expires_at > $3
+        ORDER BY id DESC LIMIT 1 OFFSET $4";
+    let values = [account.0.into(), but.0.into(), now.into(), count.into()];
+    tx.first(sql, &values, |row| Ok(SessionId(row.get(0)?)))
 }
 
 /// How many live sessions an account has.

@@ -134,8 +134,8 @@ async fn checklist_14_all_known_networks_have_sixteen_free_guesses_together() {
         guess(&app, home, &alice.email).await.problem(401, "wrong-credentials");
         assert_eq!(right(&alice, &homes[18]).await == 200, number < 15, "guess {number}");
     }
-    for (number, wait) in [2, 4, 8, 16, 32, 64, 128].into_iter().enumerate() {
-        let fresh = &homes[16 + number % 3];
+    for (next, wait) in [2, 4, 8, 16, 32, 64, 128].into_iter().enumerate() {
+        let fresh = &homes[16 + next % 3];
         assert_eq!(told_to_wait(&guess(&app, fresh, &alice.email).await), wait);
         app.advance(Duration::from_secs(wait));
         assert_eq!(right(&alice, fresh).await, 200, "waiting as told is enough");

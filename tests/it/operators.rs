@@ -43,8 +43,13 @@ pub struct Person {
 
 impl Town {
     pub fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// With more arguments for the server.
+    pub fn start_with(arguments: &[&str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let program = Program::serve(folder.path(), &["--limits", "false"]);
+        let program = Program::serve(folder.path(), &[&["--limits", "false"], arguments].concat());
         Self { program, http: Client::builder().no_proxy().build().unwrap(), folder }
     }
 
@@ -68,7 +73,7 @@ impl Town {
         Person { token: member("token"), refresh_token: member("refresh_token"), ..person }
     }
 
-    async fn login(&self, person: &Person, password: &str) -> Answer {
+    pub async fn login(&self, person: &Person, password: &str) -> Answer {
         let body = json!({"email": person.email, "password": password});
         send(self.request(Method::POST, "/login").json(&body)).await
     }
@@ -97,7 +102,7 @@ impl Town {
 
     /// Runs a command that must succeed without a word of complaint.
     #[track_caller]
-    fn told(&self, arguments: &[&str]) -> String {
+    pub fn told(&self, arguments: &[&str]) -> String {
         let (code, out, err) = self.run(arguments);
         assert_eq!((code, err.as_str()), (0, ""), "{arguments:?}: {out}");
         out
