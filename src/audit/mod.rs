@@ -78,6 +78,8 @@ events! {
     KeyPublish = "key-publish",
     /// A signing key was brought in from elsewhere.
     KeyImport = "key-import",
+    /// An operator asked that the next signing key sign.
+    KeyRotate = "key-rotate",
     /// A signing key began to sign.
     KeyActivate = "key-activate",
     /// A signing key was taken out at once.

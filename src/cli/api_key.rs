@@ -42,7 +42,7 @@ fn create(args: &ArgMatches) -> Result<ExitCode, ExitCode> {
     });
     let life = life.transpose()?;
     let offline = Offline::open(args)?;
-    let (stored, key) = offline.run(flow::create(&offline.cx, name, scopes, life))?;
+    let (stored, key) = offline.change(flow::create(&offline.cx, name, scopes, life))?;
     print(format_args!("id   {}\nkey  {}\n\nThe key is shown this once.\n", stored.id, *key.to_text()));
     Ok(ExitCode::SUCCESS)
 }
@@ -69,7 +69,7 @@ fn revoke(args: &ArgMatches) -> Result<ExitCode, ExitCode> {
     let id = args.get_one::<String>("id").and_then(|id| Uuid::try_parse(id).ok());
     let id = id.ok_or_else(|| failed("this is no key's id; see claviger api-key list"))?;
     let offline = Offline::open(args)?;
-    offline.run(flow::revoke(&offline.cx, id))?;
+    offline.change(flow::revoke(&offline.cx, id))?;
     print(format_args!("{id} is taken back.\n"));
     Ok(ExitCode::SUCCESS)
 }

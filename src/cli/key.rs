@@ -89,13 +89,15 @@ fn read(file: &str) -> Result<SigningKey, String> {
 fn rotate(offline: &Offline) -> Result<(), ExitCode> {
     let (cx, policy) = (&offline.cx, Policy::of(&offline.cx.app.config));
     let db = &cx.app.db;
-    let turn = offline.run(async {
-        if let Some(turn) = keys::flow::rotate(db, &policy, cx.now).await? {
+    let turn = offline.change(async {
+        if let Some(turn) = keys::flow::rotate(db, &policy, &cx.origin, cx.now).await? {
             return Ok::<_, keys::Error>(Some(turn));
         }
         let key = SigningKey::generate(policy.kind)?;
-        keys::flow::publish(db, &offline.master, &key, &cx.origin, cx.now).await?;
-        keys::flow::rotate(db, &policy, cx.now).await
+        // Published when it is there, not when its making began.
+        let now = cx.app.clock.now();
+        keys::flow::publish(db, &offline.master, &key, &cx.origin, now).await?;
+        keys::flow::rotate(db, &policy, &cx.origin, now).await
     })?;
     let other = "the next key is of another kind than signing_alg and rsa_bits ask for. Set them as the server has them";
     tell(cx.now, &turn.ok_or_else(|| failed(other))?);
@@ -115,7 +117,9 @@ fn revoke(offline: &Offline, kid: &str) -> Result<(), ExitCode> {
             done @ Revoked::Done(_) => Ok::<_, keys::Error>(done),
         }
     })?;
-    print(format_args!("{kid} is revoked. What it signed is refused.\n"));
+    print(format_args!(
+        "{kid} is revoked. This server refuses what it signed; services do when their JWK set has run out.\n"
+    ));
     if let Revoked::Done(Some(heir)) = revoked {
         print(format_args!("{heir} signs from now on.\n"));
     }

@@ -2,6 +2,7 @@
 
 use super::{configuration, failed, operator};
 use crate::app::{App, Cx, Secrets};
+use crate::audit;
 use crate::base::time::Clock;
 use crate::config::Hash;
 use crate::db::Db;
@@ -34,12 +35,14 @@ impl Offline {
             ))
         })?;
         let master = keys::master::obtain(&config.master_key, false).map_err(failed)?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
+        // What another master key seals would stop the server at its next start.
+        runtime.block_on(keys::flow::expect_opens(&db, &master)).map_err(failed)?;
         let passwords = PasswordPool::start(Hash { threads: 1, ..config.hash }).map_err(failed)?;
         let (secrets, clock) = (Secrets::of(&master), Clock::System);
         let ((_, keyring), statuses) = (Keyring::new(), Statuses::default());
         let now = clock.now();
         let app = Arc::new(App { config, db, keyring, secrets, passwords, statuses, clock });
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
         Ok(Self { cx: Cx { app, now, origin: operator(now), user_agent: None }, master, runtime })
     }
 
@@ -49,6 +52,9 @@ impl Offline {
         flow: impl Future<Output = Result<T, E>>,
     ) -> Result<T, ExitCode> {
         let result = self.run(flow)?;
+        let (db, key) = (&self.cx.app.db, &self.cx.app.secrets.audit);
+        // A running server does it in a moment; where none runs, nobody else does.
+        self.run(audit::flow::seal(db, key))?;
         self.runtime.block_on(async { tokio::time::sleep(jobs::SEEN_AFTER).await });
         Ok(result)
     }

@@ -89,7 +89,7 @@ fn disable(offline: &Offline, account: &Account) -> Result<ExitCode, ExitCode> {
 }
 
 fn enable(offline: &Offline, account: &Account) -> Result<ExitCode, ExitCode> {
-    offline.run(admin::flow::enable(&offline.cx, account.id))?;
+    offline.change(admin::flow::enable(&offline.cx, account.id))?;
     print(format_args!("{} is enabled.\n", account.id));
     Ok(ExitCode::SUCCESS)
 }

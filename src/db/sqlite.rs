@@ -101,6 +101,7 @@ impl Sqlite {
     pub(super) fn open_read_only(data_dir: &Path) -> Result<Self, Error> {
         let path = data_dir.join(FILE);
         let first = connect(&path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+        migrate::expect_current(&first)?;
         Ok(Self { readers: Arc::new(Readers { path, idle: Mutex::new(vec![first]) }), writer: None })
     }
 

@@ -73,7 +73,7 @@ async fn counted_for(cx: &Cx, guessed: Guessed<'_>) -> Result<Vec<Subject>, Erro
     let known =
         cx.app.db.read::<_, Error, _>(move |tx| Ok(store::is_known(tx, account, &here, since)?)).await?;
     let target = match guessed {
-        Guessed::Own(account) => Target::Familiar(account),
+        Guessed::Own(account) => Target::Own(account),
         Guessed::Account(account) if known => Target::Familiar(account),
         Guessed::Account(account) => Target::Account(account),
         Guessed::Nobody(identifier) => Target::Unknown(identifier),
@@ -133,26 +133,32 @@ async fn claim(
 
 impl Admitted<'_> {
     /// The password was wrong: counts it, and notes it in the audit trail where that makes others wait.
+    /// Gives the most that any of its counts holds now.
     ///
     /// # Errors
     /// If the database fails; then the answer must not say that the password was wrong.
-    pub async fn failed(self, cx: &Cx) -> Result<(), Error> {
+    pub async fn failed(self, cx: &Cx) -> Result<i64, Error> {
         let (subjects, claimed, account) = (self.subjects.clone(), self.claimed.clone(), self.account);
         let (event, now) = (cx.event(Kind::GuessesThrottled).refused(), cx.app.clock.now());
-        let noted = cx
+        let (most, noted) = cx
             .app
             .db
             .write::<_, Error, _>(move |tx| {
-                let mut throttled = false;
+                let (mut throttled, mut most) = (false, 0);
                 for (Subject { digest, schedule }, claim) in subjects.iter().zip(&claimed) {
-                    if claim.is_none() {
-                        let failures = schedule.after(store::count(tx, digest)?, now);
-                        store::set(tx, digest, Count { failures, last_failed_at: now })?;
-                        throttled |= failures == schedule.free;
-                    }
+                    let failures = match claim {
+                        Some((_, new)) => new.failures,
+                        None => {
+                            let failures = schedule.after(store::count(tx, digest)?, now);
+                            store::set(tx, digest, Count { failures, last_failed_at: now })?;
+                            throttled |= failures == schedule.free;
+                            failures
+                        }
+                    };
+                    most = failures.max(most);
                 }
                 if !throttled {
-                    return Ok(None);
+                    return Ok((most, None));
                 }
                 // Not of an account that was deleted meanwhile.
                 let event = match account {
@@ -160,11 +166,11 @@ impl Admitted<'_> {
                     _ => event.clone(),
                 };
                 audit::flow::append(tx, &event)?;
-                Ok(Some(event))
+                Ok((most, Some(event)))
             })
             .await?;
         noted.inspect(Event::log);
-        Ok(())
+        Ok(most)
     }
 
     /// The password was right, or could not be checked: takes back what was counted before.

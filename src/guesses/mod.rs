@@ -39,6 +39,15 @@ pub const FAMILIAR: Schedule = schedule(5, 300, 300);
 /// a device with an old password at one does not trouble the owner at another.
 pub const ALL_FAMILIAR: Schedule = schedule(16, 300, 150);
 
+/// For one account, by who shows a token of it. At [`OWN_MOST`] the session of the token ends.
+pub const OWN: Schedule = schedule(5, 300, 300);
+
+/// How many wrong passwords a token is good for.
+pub const OWN_MOST: i64 = 10;
+
+/// For one network, at all accounts that know it.
+pub const NEIGHBOURS: Schedule = schedule(100, 60, 30);
+
 /// For one network, at all accounts that do not know it.
 pub const NETWORK: Schedule = schedule(20, 60, 120);
 
@@ -102,6 +111,8 @@ pub struct Subject {
 pub enum Target<'a> {
     /// An account, from a network that it knows.
     Familiar(AccountId),
+    /// An account, by who shows a token of it.
+    Own(AccountId),
     /// An account.
     Account(AccountId),
     /// What belongs to no account; treated like one.
@@ -119,7 +130,9 @@ pub fn subjects(key: &MacKey, target: Target<'_>, here: &str) -> Vec<Subject> {
         Target::Familiar(id) => vec![
             subject("familiar", &format!("{id}\0{here}"), FAMILIAR),
             subject("all-familiar", &id.to_string(), ALL_FAMILIAR),
+            subject("neighbours", here, NEIGHBOURS),
         ],
+        Target::Own(id) => vec![subject("own", &id.to_string(), OWN)],
         Target::Account(id) => vec![subject("account", &id.to_string(), STRANGERS), network],
         Target::Unknown(identifier) => vec![subject("identifier", identifier, STRANGERS), network],
     }

@@ -154,13 +154,30 @@ pub async fn publish(
 }
 
 /// Asks that the next key sign as soon as verifiers know it, and says when that is. `None` if there is no
-/// next key of the configured kind yet: it has to be published first.
+/// next key of the configured kind yet: it has to be published first; then nothing was asked.
 ///
 /// # Errors
 /// If the database fails.
-pub async fn rotate(db: &Db, policy: &Policy, now: Timestamp) -> Result<Option<Turn>, Error> {
-    db.write::<_, Error, _>(move |tx| Ok(store::ask(tx, now)?)).await?;
+pub async fn rotate(
+    db: &Db,
+    policy: &Policy,
+    origin: &Origin,
+    now: Timestamp,
+) -> Result<Option<Turn>, Error> {
+    let Some(turn) = schedule::turn(&look(db).await?, policy) else { return Ok(None) };
+    let (kid, why) = (turn.kid, "it is to sign as soon as it may");
+    let event = told(origin, now, Kind::KeyRotate, &kid, why);
+    record(db, vec![event], move |tx| store::ask(tx, &kid, now)).await?;
     Ok(schedule::turn(&look(db).await?, policy))
+}
+
+/// Makes sure that this is the master key that the signing keys are sealed with.
+///
+/// # Errors
+/// [`Error::Master`] if it is another.
+pub async fn expect_opens(db: &Db, master: &MasterKey) -> Result<(), Error> {
+    let keys = list(db).await?;
+    keys.iter().filter(|key| key.life.state == State::Active).try_for_each(|key| open(master, key).map(drop))
 }
 
 /// Makes a key from elsewhere the next one, in place of the present one; with `activate`, it signs as soon as

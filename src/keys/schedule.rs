@@ -15,6 +15,9 @@ const LAG: Duration = Duration::from_secs(2);
 /// What clocks may differ by, and verifiers allow for, before a retired key goes.
 const MARGIN: Duration = Duration::from_secs(120);
 
+/// How long a signed status list may be relied upon.
+pub const STATUS_LIST_LIFE: Duration = Duration::from_secs(600);
+
 /// The longest life that `access_token_ttl` allows: for keys of before it was written down.
 pub const LONGEST_TOKEN_LIFE: Duration = Duration::from_secs(24 * 3600);
 
@@ -75,7 +78,9 @@ impl Life {
 
     /// When a retired key leaves the JWK set.
     pub fn leaves_at(&self, policy: &Policy) -> Timestamp {
-        self.retired_at.plus(self.token_life).plus(self.cache_life.max(policy.cache())).plus(MARGIN)
+        // A signed status list is good for so long.
+        let life = self.token_life.max(STATUS_LIST_LIFE);
+        self.retired_at.plus(life).plus(self.cache_life.max(policy.cache())).plus(MARGIN)
     }
 }
 

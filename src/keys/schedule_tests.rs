@@ -290,7 +290,8 @@ proptest! {
             world.happen(policy.rotation.as_secs() * 1000, Happening::Tick(1));
         }
         prop_assert!(before != active(&world.keys).unwrap().kid);
-        let stay = (policy.token_life + policy.cache() + MARGIN).as_secs() / policy.rotation.as_secs();
+        let life = policy.token_life.max(STATUS_LIST_LIFE);
+        let stay = (life + policy.cache() + MARGIN).as_secs() / policy.rotation.as_secs();
         prop_assert!(world.keys.len() as u64 <= 5 + stay, "{} keys", world.keys.len());
         let mut published = world.keys.iter().filter(|key| key.state != State::Kept);
         prop_assert!(published.all(|key| key.kind == policy.kind));

@@ -74,11 +74,11 @@ pub(crate) fn delete(tx: &mut Tx<'_>, kid: &str, state: State) -> Result<bool, E
     Ok(tx.execute(sql, &[kid.into(), state.name().into()])? == 1)
 }
 
-/// Notes that the next key shall sign as soon as it may.
-pub(crate) fn ask(tx: &mut Tx<'_>, now: Timestamp) -> Result<(), Error> {
-    let sql = "UPDATE signing_keys SET due_at = $1 WHERE state = 'next' AND (due_at IS NULL OR due_at > $1)";
-    tx.execute(sql, &[now.into()])?;
-    Ok(())
+/// Notes that a next key shall sign as soon as it may. Says whether it is one.
+pub(crate) fn ask(tx: &mut Tx<'_>, kid: &str, now: Timestamp) -> Result<bool, Error> {
+    let sql = "UPDATE signing_keys SET due_at = CASE WHEN due_at < $1 THEN due_at ELSE $1 END
+        WHERE kid = $2 AND state = 'next'";
+    Ok(tx.execute(sql, &[now.into(), kid.into()])? == 1)
 }
 
 /// Raises what is noted of a key, in whatever state it is by now. Says whether it is there at all.

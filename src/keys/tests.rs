@@ -283,7 +283,7 @@ async fn a_next_or_retired_key_is_revoked_alone() {
 #[tokio::test]
 async fn a_rotation_is_asked_for() {
     let server = Server::start().await;
-    let ask = async |now| flow::rotate(&server.db, &POLICY, at(now)).await.unwrap();
+    let ask = async |now| flow::rotate(&server.db, &POLICY, &origin(), at(now)).await.unwrap();
     assert_eq!(ask(10).await, None, "there is no next key");
     let next = made();
     server.publish(&next, 10).await;

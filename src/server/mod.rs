@@ -13,7 +13,7 @@ use crate::keys::schedule::Policy;
 use crate::keys::{self, Keyring};
 use crate::password_pool::PasswordPool;
 use crate::status::{self, Statuses};
-use crate::{jobs, routes};
+use crate::{audit, jobs, routes};
 use accept::Phase;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -80,9 +80,14 @@ pub async fn start(config: Config, clock: Clock) -> Result<Server, StartError> {
     let address = listener.local_addr()?;
     let (phase, phases) = watch::channel(Phase::Serving);
     let jobs = jobs::start(&app, keys);
+    let last = app.clone();
     let serving = tokio::spawn(async move {
         let ended = accept::run(listener, router, max_connections, phases).await;
         jobs.stop().await;
+        // The events of the last second.
+        if let Err(error) = audit::flow::seal(&last.db, &last.secrets.audit).await {
+            tracing::warn!(%error, "the last events are not chained; the next start does it");
+        }
         ended
     });
     Ok(Server { address, app, phase, serving })

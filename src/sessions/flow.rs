@@ -185,7 +185,8 @@ impl Rotation {
 
     fn is_too_often(&self, session: &Session) -> bool {
         let age = self.cx.now.since(session.created_at);
-        self.cx.app.config.limits && refresh::is_too_often(session.generation, age)
+        let config = &self.cx.app.config;
+        config.limits && refresh::is_too_often(session.generation, age, config.access_token_ttl)
     }
 
     /// `None` if another caller was quicker.

@@ -9,9 +9,8 @@ use std::time::Duration;
 /// How long after its first use a spent token still gets its successor.
 pub const WINDOW: Duration = Duration::from_secs(10);
 
-/// How often a session may be refreshed: at once, and then on average.
+/// How often a session may be refreshed at once. Then, on average, ten times in the life of an access token.
 const BURST: u32 = 1000;
-const PACE: Duration = Duration::from_secs(5);
 
 /// The most spent tokens whose time is remembered; more within one window are replays.
 const REMEMBERED: usize = 64;
@@ -43,8 +42,9 @@ impl SpentTimes {
 
 /// Whether a session of this age was refreshed more often than any client needs. It bounds what one session
 /// can write.
-pub fn is_too_often(generation: u32, age: Duration) -> bool {
-    u64::from(generation) >= u64::from(BURST) + age.as_secs() / PACE.as_secs()
+pub fn is_too_often(generation: u32, age: Duration, token_life: Duration) -> bool {
+    let pace = (token_life.as_secs() / 10).max(1);
+    u64::from(generation) >= u64::from(BURST) + age.as_secs() / pace
 }
 
 /// What is known of a session's tokens.
@@ -118,9 +118,10 @@ mod tests {
     #[test]
     fn a_session_is_not_refreshed_without_end() {
         let seconds = Duration::from_secs;
-        assert!(!is_too_often(999, seconds(0)) && is_too_often(1000, seconds(4)));
-        assert!(!is_too_often(1000, seconds(5)) && !is_too_often(1719, seconds(3600)));
-        assert!(is_too_often(1720, seconds(3600)));
+        let is_too_often = |generation, age| is_too_often(generation, seconds(age), seconds(900));
+        assert!(!is_too_often(999, 0) && is_too_often(1000, 89));
+        assert!(!is_too_often(1000, 90) && !is_too_often(1039, 3600));
+        assert!(is_too_often(1040, 3600));
     }
 
     #[test]

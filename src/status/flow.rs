@@ -4,6 +4,7 @@ use super::{Built, Error, MARGIN, Statuses, list, store};
 use crate::base::time::Timestamp;
 use crate::db::{self, Db};
 use crate::http::prepared::Prepared;
+use crate::keys::schedule::STATUS_LIST_LIFE;
 use crate::keys::{self, KeySet};
 use claviger_crypto::status::StatusListToken;
 use std::sync::atomic::Ordering;
@@ -22,9 +23,6 @@ const TTL: u32 = 20;
 
 /// A list that did not change is signed anew after this time.
 const RENEW_AFTER: Duration = Duration::from_secs(60);
-
-/// How long a signed list may be relied upon.
-const LIFE: i64 = 600;
 
 /// The content type of a signed list (draft-ietf-oauth-status-list §8.1).
 pub const LIST_TYPE: &str = "application/statuslist+jwt";
@@ -103,7 +101,7 @@ fn sign(
         sub: list::uri(issuer, list),
         iss: Some(issuer.to_owned()),
         iat,
-        exp: iat.saturating_add(LIFE),
+        exp: now.plus(STATUS_LIST_LIFE).as_seconds(),
         ttl: TTL.into(),
         status_list: list::encode(statuses.in_list(list)),
     };

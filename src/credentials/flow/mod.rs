@@ -101,7 +101,7 @@ pub async fn change_password(
     new: Password,
     sessions: Sessions,
 ) -> Result<(), Error> {
-    let verified = verify(cx, Who::Account(account), current).await?;
+    let verified = verify(cx, Who::Account(account, session), current).await?;
     let phc = hash(cx, &new).await?;
     let now = cx.now;
     let change = move |tx: &mut Tx<'_>| {
@@ -167,7 +167,7 @@ pub async fn close_account(
     (account, session): (AccountId, SessionId),
     password: Password,
 ) -> Result<(), Error> {
-    let verified = verify(cx, Who::Account(account), password).await?;
+    let verified = verify(cx, Who::Account(account, session), password).await?;
     app::to_its_end(remove(cx.clone(), account, Some((verified, session)))).await
 }
 

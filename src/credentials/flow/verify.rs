@@ -2,14 +2,15 @@
 
 use crate::accounts::Name;
 use crate::app::Cx;
-use crate::audit::{self, Kind};
+use crate::audit::{self, Actor, Kind};
 use crate::base::email::Email;
-use crate::base::id::AccountId;
+use crate::base::id::{AccountId, SessionId};
 use crate::base::random;
 use crate::credentials::store::{self, Stored};
 use crate::credentials::{Error, Password};
 use crate::db::{self, Tx};
-use crate::guesses::{self, flow::Guessed};
+use crate::guesses::{self, OWN_MOST, flow::Guessed};
+use crate::sessions::{self, Which};
 use claviger_crypto::password::{Hasher, OutOfMemory, Params, PasswordHash};
 
 /// Whose password is checked.
@@ -17,8 +18,8 @@ use claviger_crypto::password::{Hasher, OutOfMemory, Params, PasswordHash};
 pub enum Who<'a> {
     /// An e-mail address, or a name that one account alone bears.
     Identifier(&'a str),
-    /// An account that is known already.
-    Account(AccountId),
+    /// An account that is known already, by who shows a token of this session.
+    Account(AccountId, SessionId),
 }
 
 /// A password that was right. What is done on the strength of it asks [`Verified::still_holds`] inside its
@@ -71,10 +72,26 @@ pub async fn verify(cx: &Cx, who: Who<'_>, password: Password) -> Result<Verifie
             Ok(Verified(stored))
         }
         _ => {
-            guess.failed(cx).await?;
+            let failures = guess.failed(cx).await?;
             log_wrong(cx, who, account);
+            if let Who::Account(id, session) = who
+                && failures >= OWN_MOST
+            {
+                end_for_guessing(cx, id, session).await?;
+            }
             Err(Error::Wrong)
         }
+    }
+}
+
+/// Ends the session whose token was shown with so many wrong passwords: it is a thief's, most likely.
+async fn end_for_guessing(cx: &Cx, account: AccountId, session: SessionId) -> Result<(), Error> {
+    let mut cx = cx.clone();
+    cx.origin.actor = Actor::System;
+    match sessions::flow::end(&cx, account, Which::One(session), Kind::Revoke).await {
+        Ok(_) | Err(sessions::Error::Unknown) => Ok(()),
+        Err(sessions::Error::Db(error)) => Err(error.into()),
+        Err(error) => Err(db::Error::Statement(error.to_string()).into()),
     }
 }
 
@@ -82,7 +99,7 @@ pub async fn verify(cx: &Cx, who: Who<'_>, password: Password) -> Result<Verifie
 pub fn log_wrong(cx: &Cx, who: Who<'_>, account: Option<AccountId>) {
     let kind = match who {
         Who::Identifier(_) => Kind::Login,
-        Who::Account(_) => Kind::PasswordCheck,
+        Who::Account(..) => Kind::PasswordCheck,
     };
     let event = cx.event(kind).refused().detail("wrong credentials");
     match account {
@@ -94,7 +111,7 @@ pub fn log_wrong(cx: &Cx, who: Who<'_>, account: Option<AccountId>) {
 fn guessed<'a>(who: Who<'_>, found: Option<AccountId>, identifier: &'a str) -> Guessed<'a> {
     match (who, found) {
         (Who::Identifier(_), Some(account)) => Guessed::Account(account),
-        (Who::Account(_), Some(account)) => Guessed::Own(account),
+        (Who::Account(..), Some(account)) => Guessed::Own(account),
         (_, None) => Guessed::Nobody(identifier),
     }
 }
@@ -126,7 +143,7 @@ fn check(
 async fn find(cx: &Cx, who: Who<'_>) -> Result<(Option<Stored>, String), Error> {
     let identifier = match who {
         Who::Identifier(identifier) => identifier,
-        Who::Account(id) => {
+        Who::Account(id, _) => {
             let stored = cx.app.db.read::<_, Error, _>(move |tx| Ok(store::by_id(tx, id)?)).await?;
             return Ok((stored, id.to_string()));
         }
