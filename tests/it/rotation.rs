@@ -1,6 +1,6 @@
 //! The life of signing keys as operators and clients see it: all kinds of keys, and the commands.
 
-use crate::harness::{Caller as _, Program, TestApp, database, decode, send};
+use crate::harness::{Caller as _, Program, TestApp, count, database, decode, send};
 use serde_json::{Value, json};
 use std::io::Write as _;
 use std::path::Path;
@@ -242,6 +242,11 @@ async fn the_commands_leave_their_events() {
     assert_eq!(by("operator:uid ", "key-revoke"), 1, "{events:?}");
     assert_eq!(by("operator:uid ", "key-activate"), 1, "{events:?}");
     assert!(by("system", "key-activate") >= 1, "{events:?}");
+    assert_eq!(by("operator:uid ", "key-rotate"), 1, "who asked: {events:?}");
+    // No server runs that would chain them.
+    let unsealed = "SELECT count(*) FROM audit_events WHERE place IS NULL";
+    let unsealed: i64 = database.query_row(unsealed, [], |row| row.get(0)).unwrap();
+    assert_eq!(unsealed, 0);
     let revoked = events.iter().find(|(event, ..)| event == "key-revoke").unwrap();
     assert!(revoked.1.as_ref().is_some_and(|detail| detail.starts_with(&stopped.kid)), "{events:?}");
 }
@@ -260,7 +265,20 @@ async fn the_commands_need_a_database_and_its_master_key() {
     assert!(said(&["revoke", "x"]).contains("--data-dir"));
     assert_eq!(std::fs::read_dir(empty.path()).unwrap().count(), 0, "nothing was made there");
     let stopped = Stopped::new().await;
-    std::fs::remove_file(stopped.folder.path().join("master.key")).unwrap();
+    let path = stopped.folder.path().join("master.key");
+    let own = std::fs::read_to_string(&path).unwrap();
+    // What another master key seals would stop the server at its next start.
+    std::fs::write(&path, "A".repeat(43)).unwrap();
+    let keys = || count(&database(stopped.folder.path()), "signing_keys");
+    let before = keys();
+    for arguments in [&["rotate"][..], &["revoke", &stopped.kid]] {
+        let (code, said) = stopped.key(arguments);
+        assert!(code == 1 && said.contains("the master key does not open the signing keys"), "{said}");
+    }
+    assert_eq!(keys(), before);
+    std::fs::write(&path, own).unwrap();
+    stopped.done(&["rotate"]);
+    std::fs::remove_file(&path).unwrap();
     let (code, said) = stopped.key(&["rotate"]);
     assert!(code == 1 && said.contains("master key"), "{said}");
     assert!(!stopped.folder.path().join("master.key").exists());

@@ -81,11 +81,19 @@ fn serve(folder: &Path, algorithm: &str) -> Program {
     Program::serve(folder, &[&settings[..], &hash[..]].concat())
 }
 
-/// Logs in on and on for a while, and shows each token to the server itself; the algorithms that signed.
-async fn log_in_for(shared: &Shared, http: &reqwest::Client, time: Duration) -> BTreeSet<(String, String)> {
-    let (until, url) = (Instant::now() + time, shared.url.lock().unwrap().clone());
+/// The algorithms and the keys that signed.
+type Signers = BTreeSet<(String, String)>;
+
+/// Logs in on and on until `enough` have signed and for a second more, and shows each token to the server itself.
+async fn log_in_until(shared: &Shared, http: &reqwest::Client, enough: impl Fn(&Signers) -> bool) -> Signers {
+    let url = shared.url.lock().unwrap().clone();
+    let (limit, mut end) = (Instant::now() + Duration::from_secs(60), None);
     let mut signed_by = BTreeSet::new();
-    while Instant::now() < until {
+    while end.is_none_or(|end| Instant::now() < end) {
+        assert!(Instant::now() < limit, "no more than these have signed: {signed_by:?}");
+        if end.is_none() && enough(&signed_by) {
+            end = Some(Instant::now() + Duration::from_secs(1));
+        }
         let body = json!({"email": "a@example.org", "password": PASSWORD});
         let answer: Value =
             http.post(format!("{url}/login")).json(&body).send().await.unwrap().json().await.unwrap();
@@ -116,16 +124,12 @@ async fn checklist_58_no_verifier_fails_while_keys_rotate_and_change_their_kind(
         .map(|pause| tokio::spawn(verify_on_and_on(shared.clone(), http.clone(), pause)))
         .into_iter()
         .collect();
-    let mut signed_by = log_in_for(&shared, &http, Duration::from_secs(13)).await;
-    assert!(signed_by.len() >= 3, "three keys in 13 seconds: {signed_by:?}");
+    log_in_until(&shared, &http, |signers| signers.len() >= 3).await;
     for algorithm in ["ES256", "EdDSA"] {
         program.stop();
         program = serve(folder.path(), algorithm);
         shared.url.lock().unwrap().clone_from(&program.url);
-        let by_now = log_in_for(&shared, &http, Duration::from_secs(7)).await;
-        let last = by_now.iter().any(|(alg, _)| alg == algorithm);
-        assert!(last, "{algorithm} signs within 7 seconds: {by_now:?}");
-        signed_by.extend(by_now);
+        log_in_until(&shared, &http, |signers| signers.iter().any(|(alg, _)| alg == algorithm)).await;
     }
     shared.stop.store(true, Ordering::Relaxed);
     for verifier in verifiers {
