@@ -27,3 +27,8 @@ CREATE TABLE audit_chain (
     place @int NOT NULL,
     mac @bytes NOT NULL
 ) @options;
+
+-- Deleted accounts of whose events some still have their personal part.
+CREATE TABLE audit_erasures (
+    account_id @uuid NOT NULL PRIMARY KEY
+) @options;

@@ -14,6 +14,9 @@ const BATCH: usize = 500;
 /// Most events that are checked in one read.
 const PAGE: usize = 1000;
 
+/// The most events that are erased in one transaction.
+const ERASED_AT_ONCE: usize = 500;
+
 /// Adds an event inside the transaction of the change it tells of.
 ///
 /// # Errors
@@ -184,13 +187,35 @@ pub async fn list(db: &Db, filter: Filter, page: Page) -> Result<Vec<Entry>, db:
     events.into_iter().map(Stored::entry).collect()
 }
 
-/// Takes the personal part out of all events of an account, in the transaction that deletes it. What has
-/// still to be said of the deletion is appended afterwards, as [`Event::unlinked`].
+/// Takes the personal part out of the events of an account, in the transaction that deletes it. Of very many,
+/// which would hold others up, [`go_on_erasing`] takes the rest. What has still to be said of the deletion is
+/// appended afterwards, as [`Event::unlinked`].
 ///
 /// # Errors
 /// If the database fails.
 pub fn erase(tx: &mut Tx<'_>, account: AccountId) -> Result<(), db::Error> {
-    store::erase(tx, account)
+    if store::erase(tx, account, ERASED_AT_ONCE)? >= ERASED_AT_ONCE {
+        store::begin_erasure(tx, account)?;
+    }
+    Ok(())
+}
+
+/// Erases one more batch of the events of a deleted account. Says whether there was anything to do.
+///
+/// # Errors
+/// If the database fails.
+pub async fn go_on_erasing(db: &Db) -> Result<bool, db::Error> {
+    if db.read::<_, db::Error, _>(store::erasure).await?.is_none() {
+        return Ok(false);
+    }
+    db.write(|tx| {
+        let Some(account) = store::erasure(tx)? else { return Ok(false) };
+        if store::erase(tx, account, ERASED_AT_ONCE)? < ERASED_AT_ONCE {
+            store::end_erasure(tx, account)?;
+        }
+        Ok(true)
+    })
+    .await
 }
 
 /// Deletes what happened before that time, from the beginning of the chain, so many at once. It stops at the

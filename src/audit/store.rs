@@ -77,9 +77,29 @@ pub(crate) fn delete_up_to(tx: &mut Tx<'_>, place: i64) -> Result<usize, Error> 
     tx.execute(sql, &[place.into()])
 }
 
-/// Takes the personal part out of all events of an account.
-pub(crate) fn erase(tx: &mut Tx<'_>, account: AccountId) -> Result<(), Error> {
-    let sql = "UPDATE audit_events SET personal = NULL, salt = NULL, account_id = NULL WHERE account_id = $1";
+/// Takes the personal part out of up to `limit` events of an account. Says of how many.
+pub(crate) fn erase(tx: &mut Tx<'_>, account: AccountId, limit: usize) -> Result<usize, Error> {
+    let sql = "UPDATE audit_events SET personal = NULL, salt = NULL, account_id = NULL
+        WHERE id IN (SELECT id FROM audit_events WHERE account_id = $1 LIMIT $2)";
+    tx.execute(sql, &[account.0.into(), rows(limit)])
+}
+
+/// Notes that events of an account are still to be erased.
+pub(crate) fn begin_erasure(tx: &mut Tx<'_>, account: AccountId) -> Result<(), Error> {
+    let sql = "INSERT INTO audit_erasures (account_id) VALUES ($1) ON CONFLICT (account_id) DO NOTHING";
+    tx.execute(sql, &[account.0.into()])?;
+    Ok(())
+}
+
+/// An account whose events are still to be erased.
+pub(crate) fn erasure(tx: &mut Tx<'_>) -> Result<Option<AccountId>, Error> {
+    let sql = "SELECT account_id FROM audit_erasures ORDER BY account_id LIMIT 1";
+    tx.first(sql, &[], |row| Ok(AccountId(row.get(0)?)))
+}
+
+/// Notes that no event of an account is left to be erased.
+pub(crate) fn end_erasure(tx: &mut Tx<'_>, account: AccountId) -> Result<(), Error> {
+    let sql = "DELETE FROM audit_erasures WHERE account_id = $1";
     tx.execute(sql, &[account.0.into()])?;
     Ok(())
 }

@@ -126,6 +126,32 @@ async fn a_walk_is_not_confused_by_what_goes_on_beside_it() {
 }
 
 #[tokio::test]
+async fn very_many_events_are_erased_in_batches_and_all_in_the_end() {
+    let trail = Trail::new();
+    let many: Vec<Event> =
+        (0..1234).map(|second| event(Kind::Refresh, 1, NOW.plus(DAY / 86400 * second))).collect();
+    let others = event(Kind::Login, 2, NOW);
+    let all = move |tx: &mut Tx<'_>| many.iter().try_for_each(|event| flow::append(tx, event));
+    trail.db.write(all).await.unwrap();
+    trail.append(others).await;
+    while trail.seal().await > 0 {}
+    trail.erase(1).await;
+    let left = async || {
+        let filter = Filter { account: Some(account(1)), ..Filter::default() };
+        trail.list(filter, Page { before: None, limit: 5000 }).await.len()
+    };
+    assert_eq!(left().await, 734, "one batch with the deletion");
+    assert!(flow::go_on_erasing(&trail.db).await.unwrap());
+    assert_eq!(left().await, 234);
+    assert!(flow::go_on_erasing(&trail.db).await.unwrap());
+    assert_eq!(left().await, 0);
+    assert!(!flow::go_on_erasing(&trail.db).await.unwrap());
+    let all = trail.list(Filter::default(), Page { before: None, limit: 5000 }).await;
+    assert_eq!(all.iter().filter(|entry| entry.personal.is_some()).count(), 1, "the other account's");
+    assert_eq!(trail.verify().await, Verified { events: 1235, unsealed: 0, broken: None });
+}
+
+#[tokio::test]
 async fn events_are_listed_newest_first_by_page_and_filter() {
     let trail = Trail::new();
     for number in 0..6_u8 {

@@ -29,7 +29,7 @@ pub const SEEN_AFTER: Duration = Duration::from_millis(400);
 /// How often it is asked whether a key's time has come.
 const ROTATE_EVERY: Duration = Duration::from_secs(1);
 
-/// How often new events are chained.
+/// How often new events are chained, and those of deleted accounts erased.
 const SEAL_EVERY: Duration = Duration::from_secs(1);
 
 /// How often rows that are over are deleted.
@@ -105,6 +105,7 @@ async fn look(app: Arc<App>) -> Result<(), db::Error> {
 }
 
 async fn seal(app: Arc<App>) -> Result<(), audit::Error> {
+    while audit::flow::go_on_erasing(&app.db).await? {}
     audit::flow::seal(&app.db, &app.secrets.audit).await.map(drop)
 }
 
