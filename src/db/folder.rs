@@ -5,6 +5,7 @@ use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::io::Write as _;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
+use std::time::Duration;
 
 const LOCK: &str = "claviger.lock";
 
@@ -19,6 +20,20 @@ pub(super) fn prepare(folder: &Path) -> Result<(), Error> {
     Ok(())
 }
 
+/// How long a folder may still be held by a server that is ending, or by a child that it is starting.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+fn patiently(file: &File) -> Result<(), TryLockError> {
+    const PAUSE: Duration = Duration::from_millis(20);
+    for _ in 0..PATIENCE.as_millis() / PAUSE.as_millis() {
+        match file.try_lock() {
+            Err(TryLockError::WouldBlock) => std::thread::sleep(PAUSE),
+            done => return done,
+        }
+    }
+    file.try_lock()
+}
+
 /// Takes the folder for this process. It is free again when the file is dropped or the process ends.
 pub(super) fn lock(folder: &Path) -> Result<File, Error> {
     let path = folder.join(LOCK);
@@ -26,7 +41,7 @@ pub(super) fn lock(folder: &Path) -> Result<File, Error> {
     let mut options = OpenOptions::new();
     let mut file =
         options.create(true).write(true).truncate(false).mode(0o600).open(&path).map_err(failed)?;
-    match file.try_lock() {
+    match patiently(&file) {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => {
             let holder = std::fs::read_to_string(&path).unwrap_or_default();
