@@ -1,19 +1,18 @@
 //! `claviger audit list|verify`.
 
+use super::offline::read_only;
 use super::table::{Table, escaped, escaped_json};
 use super::{FAILED, WRONG, configuration, failed, print};
 use crate::audit::{self, Entry, Filter, Kind, Page, Verified, flow};
 use crate::base::id::AccountId;
 use crate::base::time::{Clock, Timestamp, parse_duration};
 use crate::config::Config;
-use crate::db::Db;
 use crate::keys;
 use clap::builder::PossibleValuesParser;
 use clap::{Arg, ArgAction, ArgMatches, value_parser};
 use serde::Serialize;
 use std::process::ExitCode;
 use std::time::Duration;
-use tokio::runtime::Runtime;
 use uuid::Uuid;
 
 /// Most entries that are read at once.
@@ -83,7 +82,7 @@ fn list(args: &ArgMatches) -> Result<ExitCode, ExitCode> {
 }
 
 fn read(config: &Config, filter: Filter, limit: usize) -> Result<Vec<Entry>, String> {
-    let (db, runtime) = open(config)?;
+    let (db, runtime) = read_only(&config.data_dir)?;
     let mut entries: Vec<Entry> = Vec::new();
     while entries.len() < limit {
         let before: Option<Uuid> = entries.last().map(|entry| entry.id);
@@ -101,7 +100,7 @@ fn read(config: &Config, filter: Filter, limit: usize) -> Result<Vec<Entry>, Str
 fn verify(args: &ArgMatches) -> Result<ExitCode, ExitCode> {
     let config = configuration(args)?;
     let key = audit::key(&keys::master::obtain(&config.master_key, false).map_err(failed)?);
-    let (db, runtime) = open(&config).map_err(failed)?;
+    let (db, runtime) = read_only(&config.data_dir).map_err(failed)?;
     let Verified { events, unsealed, broken } = runtime.block_on(flow::verify(&db, &key)).map_err(failed)?;
     let counted = if events == 1 { "1 event".to_owned() } else { format!("{events} events") };
     match broken {
@@ -114,16 +113,6 @@ fn verify(args: &ArgMatches) -> Result<ExitCode, ExitCode> {
             Err(ExitCode::from(FAILED))
         }
     }
-}
-
-/// The database, for reading beside a running server.
-fn open(config: &Config) -> Result<(Db, Runtime), String> {
-    let folder = config.data_dir.display();
-    let db = Db::open_read_only(&config.data_dir).map_err(|error| {
-        format!("there is no readable database in {folder} ({error}). Name its folder with --data-dir")
-    })?;
-    let runtime = tokio::runtime::Builder::new_current_thread().build().map_err(|error| error.to_string())?;
-    Ok((db, runtime))
 }
 
 /// What `--json` shows of an entry.

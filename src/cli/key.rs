@@ -1,10 +1,10 @@
 //! `claviger key list`, `rotate`, `revoke` and `import`, whether the server runs or not.
 
-use super::offline::Offline;
+use super::offline::{Offline, read_only};
+use super::table::Table;
 use super::{WRONG, configuration, failed, print};
 use crate::base::time::Timestamp;
 use crate::config::Config;
-use crate::db::Db;
 use crate::keys::schedule::{self, Life, Policy, Turn};
 use crate::keys::{self, Revoked, State, StoredKey};
 use clap::ArgMatches;
@@ -37,12 +37,13 @@ fn list(config: &Config) -> Result<(), String> {
     let keys = stored(&config.data_dir)?;
     let (lives, policy): (Vec<Life>, _) =
         (keys.iter().map(|key| key.life.clone()).collect(), Policy::of(config));
-    print(format_args!("{:<45} {:<8} {:<6} {:<21} THEN\n", "KEY ID", "STATE", "ALG", "MADE"));
+    let mut table = Table::new(&["key_id", "state", "alg", "made", "then"]);
     for StoredKey { public, life, .. } in &keys {
-        let (kid, alg, state) = (&public.kid, public.alg.name(), life.state.name());
+        let (kid, alg, state) = (public.kid.clone(), public.alg.name(), life.state.name());
         let (made, then) = (life.created_at.to_string(), then(life, &lives, &policy));
-        print(format_args!("{kid:<45} {state:<8} {alg:<6} {made:<21} {then}\n"));
+        table.row([kid, state.to_owned(), alg.to_owned(), made, then].map(Some));
     }
+    table.print(false);
     Ok(())
 }
 
@@ -61,14 +62,8 @@ fn then(key: &Life, keys: &[Life], policy: &Policy) -> String {
 
 /// The keys of a data folder, whether its server runs or not.
 pub(super) fn stored(data_dir: &Path) -> Result<Vec<StoredKey>, String> {
-    let db = Db::open_read_only(data_dir).map_err(|error| unreadable(data_dir, &error))?;
-    let runtime = tokio::runtime::Builder::new_current_thread().build().map_err(|error| error.to_string())?;
+    let (db, runtime) = read_only(data_dir)?;
     runtime.block_on(keys::flow::list(&db)).map_err(|error| error.to_string())
-}
-
-fn unreadable(data_dir: &Path, error: &crate::db::Error) -> String {
-    let folder = data_dir.display();
-    format!("there is no readable database in {folder} ({error}). Name its folder with --data-dir")
 }
 
 /// A private key, still as text.

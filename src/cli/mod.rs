@@ -35,19 +35,8 @@ const WRONG: u8 = 2;
 /// Settings that the commands beside `serve` and `config` take as flags.
 const SHORT: &[&str] = &["dev", "listen", "data_dir", "issuer", "audience", "master_key_file"];
 
-/// The same for those of the signing keys, which must have the settings of the server.
-const KEYS: &[&str] = &[
-    "dev",
-    "listen",
-    "data_dir",
-    "issuer",
-    "audience",
-    "access_token_ttl",
-    "signing_alg",
-    "rsa_bits",
-    "key_rotation",
-    "master_key_file",
-];
+/// What those of the signing keys take besides: they must have the settings of the server.
+const KEYS: &[&str] = &["access_token_ttl", "signing_alg", "rsa_bits", "key_rotation"];
 
 /// Runs the program.
 pub fn main() -> ExitCode {
@@ -105,7 +94,7 @@ fn config_command() -> Command {
 fn key_command() -> Command {
     let folder = "--data-dir /var/lib/claviger";
     let leaf = |name, about, example: &str| {
-        with_settings(leaf(name, about, &format!("claviger key {example} {folder}")), KEYS)
+        with_settings(leaf(name, about, &format!("claviger key {example} {folder}")), &[SHORT, KEYS].concat())
     };
     // A key id may begin with a hyphen.
     let kid = Arg::new("kid").value_name("KID").required(true).allow_hyphen_values(true);
@@ -150,7 +139,7 @@ fn audit_command() -> Command {
     group("audit", "Look at the audit trail")
         .after_help("Example: claviger audit verify")
         .subcommand(with_settings(list, SHORT).args(audit::list_arguments()))
-        .subcommand(with_settings(verify, &[SHORT, &["master_key_file"]].concat()))
+        .subcommand(with_settings(verify, SHORT))
 }
 
 /// A command that has commands.

@@ -13,6 +13,7 @@ use crate::status::Statuses;
 use clap::ArgMatches;
 use claviger_crypto::seal::MasterKey;
 use std::fmt::Display;
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use tokio::runtime::Runtime;
@@ -22,6 +23,16 @@ pub(super) struct Offline {
     pub(super) cx: Cx,
     pub(super) master: MasterKey,
     runtime: Runtime,
+}
+
+/// The database of a data folder, for reading beside a running server.
+pub(super) fn read_only(data_dir: &Path) -> Result<(Db, Runtime), String> {
+    let folder = data_dir.display();
+    let db = Db::open_read_only(data_dir).map_err(|error| {
+        format!("there is no readable database in {folder} ({error}). Name its folder with --data-dir")
+    })?;
+    let runtime = tokio::runtime::Builder::new_current_thread().build().map_err(|error| error.to_string())?;
+    Ok((db, runtime))
 }
 
 impl Offline {
