@@ -138,7 +138,10 @@ impl Admitted<'_> {
     /// # Errors
     /// If the database fails; then the answer must not say that the password was wrong.
     pub async fn failed(self, cx: &Cx) -> Result<i64, Error> {
-        let (subjects, claimed, account) = (self.subjects.clone(), self.claimed.clone(), self.account);
+        let Self { subjects, claimed, account, _turn } = self;
+        if subjects.is_empty() {
+            return Ok(0);
+        }
         let (event, now) = (cx.event(Kind::GuessesThrottled).refused(), cx.app.clock.now());
         let (most, noted) = cx
             .app
@@ -178,7 +181,7 @@ impl Admitted<'_> {
     /// # Errors
     /// If the database fails.
     pub async fn take_back(self, cx: &Cx) -> Result<(), Error> {
-        let (subjects, claimed) = (self.subjects.clone(), self.claimed.clone());
+        let Self { subjects, claimed, _turn, .. } = self;
         if claimed.iter().all(Option::is_none) {
             return Ok(());
         }

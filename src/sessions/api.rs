@@ -56,8 +56,6 @@ pub struct EndedAnswer {
     ended: usize,
 }
 
-const UNAVAILABLE: &[&problem::Kind] = &[&problem::DATABASE_UNAVAILABLE];
-
 /// `POST /logout`.
 pub const LOG_OUT: Operation = Operation {
     id: "logOut",
@@ -66,7 +64,7 @@ pub const LOG_OUT: Operation = Operation {
     parameters: &[],
     request: None,
     answers: &[Answer::empty(204, "The session has ended")],
-    problems: UNAVAILABLE,
+    problems: &[&problem::DATABASE_UNAVAILABLE],
 };
 
 /// `GET /user/sessions`.

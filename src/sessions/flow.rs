@@ -1,6 +1,6 @@
 //! Opening, refreshing, listing and ending sessions.
 
-use super::refresh::{self, Known, SpentTimes, Verdict, judge};
+use super::refresh::{self, SpentTimes, Verdict, judge};
 use super::scope::Scope;
 use super::tokens::{Tokens, access_expiry, issue};
 use super::{DIRECT_CLIENT, Error, Lifetime, MOST, Session, Which, store};
@@ -108,7 +108,7 @@ pub async fn refresh(cx: &Cx, token: &str, scope: Option<Option<Scope>>) -> Resu
     let successor = shown.successor(key).ok_or(Error::Refused("its session had too many"))?;
     let keys = cx.app.key_set().await?;
     let rotation = Rotation {
-        session: SessionId(Uuid::from_bytes(shown.session())),
+        session: session_of(&shown),
         generation: shown.generation(),
         digest: shown.digest(),
         successor: successor.digest(),
@@ -166,9 +166,7 @@ impl Rotation {
         if !accounts::flow::is_active(tx, session.account)? {
             return Err(Error::Refused("its account is disabled or gone"));
         }
-        let known =
-            Known { generation: session.generation, digest: &session.refresh_digest, spent: &session.spent };
-        match judge(known, self.generation, &self.digest, self.cx.now) {
+        match judge(session.known(), self.generation, &self.digest, self.cx.now) {
             Verdict::Reuse => self.end_for_reuse(tx, &session).map(Some),
             Verdict::Unknown => Err(Error::Refused("its session does not know it")),
             Verdict::Rotate | Verdict::Repeat if !self.may_have_scope(&session) => Err(Error::Scope),
@@ -239,7 +237,7 @@ impl Rotation {
 /// If the database fails.
 pub async fn of_any_refresh_token(cx: &Cx, token: &str) -> Result<Option<Session>, Error> {
     match RefreshToken::parse(&cx.app.secrets.refresh, token) {
-        Some(shown) => find(cx, SessionId(Uuid::from_bytes(shown.session()))).await,
+        Some(shown) => find(cx, session_of(&shown)).await,
         None => Ok(None),
     }
 }
@@ -250,8 +248,7 @@ pub async fn of_any_refresh_token(cx: &Cx, token: &str) -> Result<Option<Session
 /// If the database fails.
 pub async fn of_refresh_token(cx: &Cx, token: &str) -> Result<Option<Session>, Error> {
     let Some(shown) = RefreshToken::parse(&cx.app.secrets.refresh, token) else { return Ok(None) };
-    let (id, generation, digest) =
-        (SessionId(Uuid::from_bytes(shown.session())), shown.generation(), shown.digest());
+    let (id, generation, digest) = (session_of(&shown), shown.generation(), shown.digest());
     let now = cx.now;
     cx.app
         .db
@@ -259,12 +256,8 @@ pub async fn of_refresh_token(cx: &Cx, token: &str) -> Result<Option<Session>, E
             let Some(session) = store::find(tx, id)?.filter(|session| session.is_live(now)) else {
                 return Ok(None);
             };
-            let known = Known {
-                generation: session.generation,
-                digest: &session.refresh_digest,
-                spent: &session.spent,
-            };
-            let good = matches!(judge(known, generation, &digest, now), Verdict::Rotate | Verdict::Repeat);
+            let verdict = judge(session.known(), generation, &digest, now);
+            let good = matches!(verdict, Verdict::Rotate | Verdict::Repeat);
             let active = accounts::flow::is_active(tx, session.account)?;
             Ok((good && active).then_some(session))
         })
@@ -380,6 +373,10 @@ pub fn announce(cx: &Cx, ended: &[Ended]) {
 pub async fn sweep(cx: &Cx, limit: u32) -> Result<usize, db::Error> {
     let before = cx.now.minus(status::MARGIN);
     cx.app.db.write(move |tx| store::sweep(tx, before, limit.into())).await
+}
+
+fn session_of(token: &RefreshToken) -> SessionId {
+    SessionId(Uuid::from_bytes(token.session()))
 }
 
 fn lifetime(cx: &Cx) -> Lifetime {

@@ -15,7 +15,7 @@ pub use tokens::Tokens;
 use crate::base::id::{AccountId, SessionId};
 use crate::base::time::Timestamp;
 use crate::keys;
-use refresh::SpentTimes;
+use refresh::{Known, SpentTimes};
 use scope::Scope;
 use std::time::Duration;
 
@@ -82,6 +82,11 @@ impl Session {
     /// Whether it can be used.
     pub fn is_live(&self, now: Timestamp) -> bool {
         self.ended_at.is_none() && now < self.expires_at
+    }
+
+    /// What is known of its refresh tokens.
+    fn known(&self) -> Known<'_> {
+        Known { generation: self.generation, digest: &self.refresh_digest, spent: &self.spent }
     }
 }
 

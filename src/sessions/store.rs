@@ -110,7 +110,7 @@ pub(crate) fn end_one(
     let sql = "UPDATE sessions SET ended_at = $1, expires_at = $1, end_number = $2
         WHERE id = $3 AND account_id = $4 AND ended_at IS NULL AND expires_at > $1
         RETURNING id, status_index, access_expires_at";
-    tx.first(sql, &[now.into(), number.into(), id.0.into(), account.0.into()], ended)
+    tx.first(sql, &[now.into(), number.into(), id.0.into(), account.0.into()], Ended::read)
 }
 
 /// Ends live sessions of an account: those with ids up to `last`, but for `but`.
@@ -126,7 +126,7 @@ pub(crate) fn end_many(
         WHERE account_id = $3 AND id <= $4 AND id <> $5 AND ended_at IS NULL AND expires_at > $1
         RETURNING id, status_index, access_expires_at";
     let values = [now.into(), number.into(), account.0.into(), last.0.into(), but.0.into()];
-    tx.all(sql, &values, ended)
+    tx.all(sql, &values, Ended::read)
 }
 
 /// The live session of an account, other than `but`, that has `count` younger ones.
@@ -148,12 +148,6 @@ pub(crate) fn older_than(
 pub(crate) fn count_live(tx: &mut Tx<'_>, account: AccountId, now: Timestamp) -> Result<i64, Error> {
     let sql = "SELECT COUNT(*) FROM sessions WHERE account_id = $1 AND ended_at IS NULL AND expires_at > $2";
     Ok(tx.first(sql, &[account.0.into(), now.into()], |row| row.get(0))?.unwrap_or(0))
-}
-
-fn ended(row: &Row<'_>) -> Result<Ended, Error> {
-    let index: i64 = row.get(1)?;
-    let index = u64::try_from(index).map_err(|_| Error::Corrupt("sessions.status_index".into()))?;
-    Ok(Ended { session: SessionId(row.get(0)?), index, until: row.get(2)? })
 }
 
 /// Takes out what says where and with what an account's sessions were used.

@@ -11,6 +11,7 @@ pub(crate) mod store;
 
 use crate::base::id::SessionId;
 use crate::base::time::Timestamp;
+use crate::db::{self, Row};
 use crate::http::prepared::Prepared;
 use claviger_crypto::status::StatusClaim;
 use std::collections::HashMap;
@@ -31,6 +32,15 @@ pub struct Ended {
     pub index: u64,
     /// When the last of its access tokens ends: then nobody needs to know any more.
     pub until: Timestamp,
+}
+
+impl Ended {
+    /// Reads the columns `id`, `status_index` and `access_expires_at` of a session.
+    pub(crate) fn read(row: &Row<'_>) -> Result<Self, db::Error> {
+        let index: i64 = row.get(1)?;
+        let index = u64::try_from(index).map_err(|_| db::Error::Corrupt("sessions.status_index".into()))?;
+        Ok(Self { session: SessionId(row.get(0)?), index, until: row.get(2)? })
+    }
 }
 
 /// A signed list as it is sent, and what it was made from.

@@ -1,7 +1,6 @@
 //! What statuses need of `sessions` and `counters`.
 
 use super::Ended;
-use crate::base::id::SessionId;
 use crate::base::time::Timestamp;
 use crate::db::{Error, Row, Tx};
 
@@ -11,7 +10,7 @@ const COUNTER: &str = "status_index";
 pub(crate) fn ended_after(tx: &mut Tx<'_>, last: i64, now: Timestamp) -> Result<Vec<(i64, Ended)>, Error> {
     let sql = "SELECT id, status_index, access_expires_at, end_number FROM sessions
         WHERE end_number IS NOT NULL AND end_number > $1 AND access_expires_at > $2";
-    tx.all(sql, &[last.into(), now.into()], |row| Ok((row.get(3)?, ended(row)?)))
+    tx.all(sql, &[last.into(), now.into()], |row| Ok((row.get(3)?, Ended::read(row)?)))
 }
 
 /// The next index that nobody has taken.
@@ -24,10 +23,6 @@ pub(crate) fn allocated(tx: &mut Tx<'_>) -> Result<u64, Error> {
 pub(crate) fn reserve(tx: &mut Tx<'_>, count: i64) -> Result<Option<u64>, Error> {
     let sql = "UPDATE counters SET next = next + $1 WHERE name = $2 RETURNING next";
     tx.first(sql, &[count.into(), COUNTER.into()], |row| index(row, 0))
-}
-
-fn ended(row: &Row<'_>) -> Result<Ended, Error> {
-    Ok(Ended { session: SessionId(row.get(0)?), index: index(row, 1)?, until: row.get(2)? })
 }
 
 fn index(row: &Row<'_>, column: usize) -> Result<u64, Error> {
