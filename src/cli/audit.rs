@@ -6,7 +6,7 @@ use crate::audit::{self, Entry, Filter, Kind, Page, Verified, flow};
 use crate::base::id::AccountId;
 use crate::base::time::{Clock, Timestamp, parse_duration};
 use crate::config::Config;
-use crate::db::Db;
+use crate::db::{Db, Place};
 use crate::keys;
 use clap::builder::PossibleValuesParser;
 use clap::{Arg, ArgAction, ArgMatches, value_parser};
@@ -118,10 +118,9 @@ fn verify(args: &ArgMatches) -> Result<ExitCode, ExitCode> {
 
 /// The database, for reading beside a running server.
 fn open(config: &Config) -> Result<(Db, Runtime), String> {
-    let folder = config.data_dir.display();
-    let db = Db::open_read_only(&config.data_dir).map_err(|error| {
-        format!("there is no readable database in {folder} ({error}). Name its folder with --data-dir")
-    })?;
+    let place = Place::from(config);
+    let db = Db::open_read_only(place)
+        .map_err(|error| format!("there is no readable database in {place} ({error}). {}", place.mend()))?;
     let runtime = tokio::runtime::Builder::new_current_thread().build().map_err(|error| error.to_string())?;
     Ok((db, runtime))
 }

@@ -4,13 +4,12 @@ use super::offline::Offline;
 use super::{WRONG, configuration, failed, print};
 use crate::base::time::Timestamp;
 use crate::config::Config;
-use crate::db::Db;
+use crate::db::{Db, Place};
 use crate::keys::schedule::{self, Life, Policy, Turn};
 use crate::keys::{self, Revoked, State, StoredKey};
 use clap::ArgMatches;
 use claviger_crypto::jws::SigningKey;
 use std::io::Read as _;
-use std::path::Path;
 use std::process::ExitCode;
 use zeroize::Zeroizing;
 
@@ -34,7 +33,7 @@ pub(super) fn run(args: &ArgMatches) -> Result<ExitCode, ExitCode> {
 }
 
 fn list(config: &Config) -> Result<(), String> {
-    let keys = stored(&config.data_dir)?;
+    let keys = stored(config)?;
     let (lives, policy): (Vec<Life>, _) =
         (keys.iter().map(|key| key.life.clone()).collect(), Policy::of(config));
     print(format_args!("{:<45} {:<8} {:<6} {:<21} THEN\n", "KEY ID", "STATE", "ALG", "MADE"));
@@ -59,16 +58,16 @@ fn then(key: &Life, keys: &[Life], policy: &Policy) -> String {
     }
 }
 
-/// The keys of a data folder, whether its server runs or not.
-pub(super) fn stored(data_dir: &Path) -> Result<Vec<StoredKey>, String> {
-    let db = Db::open_read_only(data_dir).map_err(|error| unreadable(data_dir, &error))?;
+/// The stored keys, whether a server runs or not.
+pub(super) fn stored(config: &Config) -> Result<Vec<StoredKey>, String> {
+    let db = Db::open_read_only(config).map_err(|error| unreadable(config, &error))?;
     let runtime = tokio::runtime::Builder::new_current_thread().build().map_err(|error| error.to_string())?;
     runtime.block_on(keys::flow::list(&db)).map_err(|error| error.to_string())
 }
 
-fn unreadable(data_dir: &Path, error: &crate::db::Error) -> String {
-    let folder = data_dir.display();
-    format!("there is no readable database in {folder} ({error}). Name its folder with --data-dir")
+fn unreadable(config: &Config, error: &crate::db::Error) -> String {
+    let place = Place::from(config);
+    format!("there is no readable database in {place} ({error}). {}", place.mend())
 }
 
 /// A private key, still as text.

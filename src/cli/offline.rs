@@ -5,7 +5,7 @@ use crate::app::{App, Cx, Secrets};
 use crate::audit;
 use crate::base::time::Clock;
 use crate::config::Hash;
-use crate::db::Db;
+use crate::db::{Db, Place};
 use crate::jobs;
 use crate::keys::{self, Keyring};
 use crate::password_pool::PasswordPool;
@@ -28,11 +28,9 @@ impl Offline {
     /// Opens the database that the settings name. It must be there.
     pub(super) fn open(args: &ArgMatches) -> Result<Self, ExitCode> {
         let config = configuration(args)?;
-        let folder = config.data_dir.display();
-        let db = Db::open_beside(&config.data_dir).map_err(|error| {
-            failed(format!(
-                "the database in {folder} cannot be used ({error}). Name its folder with --data-dir"
-            ))
+        let place = Place::from(&config);
+        let db = Db::open_beside(place).map_err(|error| {
+            failed(format!("the database in {place} cannot be used ({error}). {}", place.mend()))
         })?;
         let master = keys::master::obtain(&config.master_key, false).map_err(failed)?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
