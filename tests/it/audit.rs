@@ -1,6 +1,6 @@
 //! `claviger audit`: listing and verifying the trail beside a running server and without it.
 
-use crate::harness::{Program, database, open_db, sqlite_only};
+use crate::harness::{Program, count, database, open_db, sqlite_only};
 use claviger::audit::{self, Actor, Event, Kind, Origin, flow};
 use claviger::base::id::AccountId;
 use claviger::base::time::{Clock, Timestamp};
@@ -135,4 +135,20 @@ async fn what_cannot_be_read_is_said() {
         let (code, _, err) = run(nowhere.path(), &[&["list"], &arguments[..]].concat());
         assert!(code == 2 && err.contains(hint), "{arguments:?}: {err}");
     }
+}
+
+#[tokio::test]
+async fn very_many_events_of_a_deleted_account_are_erased_in_the_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let db = open_db(folder.path(), Timestamp::from_seconds(0));
+    let many: Vec<Event> = (0..1100)
+        .map(|second| event(Kind::Refresh, 1, Timestamp::from_seconds(1_795_435_200 + second), ""))
+        .collect();
+    let all = move |tx: &mut db::Tx<'_>| many.iter().try_for_each(|event| flow::append(tx, event));
+    db.write(all).await.unwrap();
+    db.write(|tx| flow::erase(tx, account(1))).await.unwrap();
+    while flow::go_on_erasing(&db).await.unwrap() {}
+    let database = database(folder.path());
+    assert_eq!(count(&database, "audit_events WHERE personal IS NOT NULL OR account_id IS NOT NULL"), 0);
+    assert_eq!(count(&database, "audit_erasures"), 0);
 }

@@ -3,7 +3,7 @@
 //! It is called as rusqlite is. Of SQLite's own words PostgreSQL understands `?1` here, and those that
 //! `postgres.rs` teaches it.
 
-use super::postgres::{settings, url_of, with_client};
+use super::postgres::{note_statements, settings, url_of, with_client};
 use claviger::base::time::Timestamp;
 use claviger::db::{Db, Value};
 use rusqlite::params_from_iter;
@@ -48,6 +48,7 @@ pub fn database(data_dir: &Path) -> Database {
 
 /// The same through the server's own seam.
 pub fn open_db(data_dir: &Path, now: Timestamp) -> Db {
+    note_statements();
     Db::open(&settings(data_dir, url_of(data_dir).as_deref()), now).unwrap()
 }
 
