@@ -82,7 +82,7 @@ fn list(args: &ArgMatches) -> Result<ExitCode, ExitCode> {
 }
 
 fn read(config: &Config, filter: Filter, limit: usize) -> Result<Vec<Entry>, String> {
-    let (db, runtime) = read_only(&config.data_dir)?;
+    let (db, runtime) = read_only(config)?;
     let mut entries: Vec<Entry> = Vec::new();
     while entries.len() < limit {
         let before: Option<Uuid> = entries.last().map(|entry| entry.id);
@@ -100,7 +100,7 @@ fn read(config: &Config, filter: Filter, limit: usize) -> Result<Vec<Entry>, Str
 fn verify(args: &ArgMatches) -> Result<ExitCode, ExitCode> {
     let config = configuration(args)?;
     let key = audit::key(&keys::master::obtain(&config.master_key, false).map_err(failed)?);
-    let (db, runtime) = read_only(&config.data_dir).map_err(failed)?;
+    let (db, runtime) = read_only(&config).map_err(failed)?;
     let Verified { events, unsealed, broken } = runtime.block_on(flow::verify(&db, &key)).map_err(failed)?;
     let counted = if events == 1 { "1 event".to_owned() } else { format!("{events} events") };
     match broken {

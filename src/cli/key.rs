@@ -10,7 +10,6 @@ use crate::keys::{self, Revoked, State, StoredKey};
 use clap::ArgMatches;
 use claviger_crypto::jws::SigningKey;
 use std::io::Read as _;
-use std::path::Path;
 use std::process::ExitCode;
 use zeroize::Zeroizing;
 
@@ -34,7 +33,7 @@ pub(super) fn run(args: &ArgMatches) -> Result<ExitCode, ExitCode> {
 }
 
 fn list(config: &Config) -> Result<(), String> {
-    let keys = stored(&config.data_dir)?;
+    let keys = stored(config)?;
     let (lives, policy): (Vec<Life>, _) =
         (keys.iter().map(|key| key.life.clone()).collect(), Policy::of(config));
     let mut table = Table::new(&["key_id", "state", "alg", "made", "then"]);
@@ -60,9 +59,9 @@ fn then(key: &Life, keys: &[Life], policy: &Policy) -> String {
     }
 }
 
-/// The keys of a data folder, whether its server runs or not.
-pub(super) fn stored(data_dir: &Path) -> Result<Vec<StoredKey>, String> {
-    let (db, runtime) = read_only(data_dir)?;
+/// The stored keys, whether a server runs or not.
+pub(super) fn stored(config: &Config) -> Result<Vec<StoredKey>, String> {
+    let (db, runtime) = read_only(config)?;
     runtime.block_on(keys::flow::list(&db)).map_err(|error| error.to_string())
 }
 

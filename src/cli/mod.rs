@@ -33,13 +33,16 @@ const FAILED: u8 = 1;
 const WRONG: u8 = 2;
 
 /// Settings that the commands beside `serve` and `config` take as flags.
-const SHORT: &[&str] = &["dev", "listen", "data_dir", "issuer", "audience", "master_key_file"];
+const SHORT: &[&str] =
+    &["dev", "listen", "data_dir", "database_url", "issuer", "audience", "master_key_file"];
 
 /// What those of the signing keys take besides: they must have the settings of the server.
 const KEYS: &[&str] = &["access_token_ttl", "signing_alg", "rsa_bits", "key_rotation"];
 
 /// Runs the program.
 pub fn main() -> ExitCode {
+    #[cfg(debug_assertions)]
+    load::statement_notes().into_iter().for_each(crate::db::note_statements);
     let matches = command().get_matches();
     let ended = match matches.subcommand() {
         Some(("serve", args)) => serve::run(args),

@@ -4,8 +4,8 @@ use super::{configuration, failed, operator};
 use crate::app::{App, Cx, Secrets};
 use crate::audit;
 use crate::base::time::Clock;
-use crate::config::Hash;
-use crate::db::Db;
+use crate::config::{Config, Hash};
+use crate::db::{Db, Place};
 use crate::jobs;
 use crate::keys::{self, Keyring};
 use crate::password_pool::PasswordPool;
@@ -13,7 +13,6 @@ use crate::status::Statuses;
 use clap::ArgMatches;
 use claviger_crypto::seal::MasterKey;
 use std::fmt::Display;
-use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use tokio::runtime::Runtime;
@@ -25,12 +24,11 @@ pub(super) struct Offline {
     runtime: Runtime,
 }
 
-/// The database of a data folder, for reading beside a running server.
-pub(super) fn read_only(data_dir: &Path) -> Result<(Db, Runtime), String> {
-    let folder = data_dir.display();
-    let db = Db::open_read_only(data_dir).map_err(|error| {
-        format!("there is no readable database in {folder} ({error}). Name its folder with --data-dir")
-    })?;
+/// The database, for reading beside a running server.
+pub(super) fn read_only(config: &Config) -> Result<(Db, Runtime), String> {
+    let place = Place::from(config);
+    let db = Db::open_read_only(place)
+        .map_err(|error| format!("there is no readable database in {place} ({error}). {}", place.mend()))?;
     let runtime = tokio::runtime::Builder::new_current_thread().build().map_err(|error| error.to_string())?;
     Ok((db, runtime))
 }
@@ -39,11 +37,9 @@ impl Offline {
     /// Opens the database that the settings name. It must be there.
     pub(super) fn open(args: &ArgMatches) -> Result<Self, ExitCode> {
         let config = configuration(args)?;
-        let folder = config.data_dir.display();
-        let db = Db::open_beside(&config.data_dir).map_err(|error| {
-            failed(format!(
-                "the database in {folder} cannot be used ({error}). Name its folder with --data-dir"
-            ))
+        let place = Place::from(&config);
+        let db = Db::open_beside(place).map_err(|error| {
+            failed(format!("the database in {place} cannot be used ({error}). {}", place.mend()))
         })?;
         let master = keys::master::obtain(&config.master_key, false).map_err(failed)?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;

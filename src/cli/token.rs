@@ -42,7 +42,7 @@ pub(super) fn run(args: &ArgMatches) -> Result<ExitCode, ExitCode> {
 }
 
 fn verdict(token: &str, config: &Config, now: Timestamp) -> Result<AccessToken, String> {
-    let stored = key::stored(&config.data_dir)?.into_iter();
+    let stored = key::stored(config)?.into_iter();
     let published: Vec<_> = stored.filter(StoredKey::is_published).map(|key| key.public).collect();
     let keys = keys::verifying_keys(&published).map_err(|error| error.to_string())?;
     let expected = Expected { issuer: &config.issuer, audience: &config.audience, now: now.as_seconds() };

@@ -34,6 +34,14 @@ pub fn environment() -> Vec<(String, String)> {
         .collect()
 }
 
+/// Where the statements of this process shall be noted, in builds for tests.
+#[cfg(debug_assertions)]
+#[allow(clippy::disallowed_methods)]
+pub fn statement_notes() -> Option<std::fs::File> {
+    let path = std::env::var_os("NOTE_STATEMENTS")?;
+    std::fs::File::options().append(true).create(true).open(path).ok()
+}
+
 /// Gathers all settings. `flags` are keys with their values; `file` is what `--config` named.
 pub fn load(file: Option<&Path>, environment: &[(String, String)], flags: &[(&str, String)]) -> Loaded {
     let mut loaded = Loaded::default();

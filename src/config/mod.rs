@@ -1,11 +1,13 @@
 //! The resolved configuration: every value typed, checked against the others, and safe to use.
 
+mod database;
 pub mod load;
 mod network;
 pub mod raw;
 mod resolve;
 mod times;
 
+pub use database::{DatabaseUrl, Tls};
 pub use resolve::resolve;
 
 use crate::base::time::format_duration;
@@ -24,8 +26,10 @@ pub struct Config {
     pub dev: bool,
     /// Where to listen.
     pub listen: SocketAddr,
-    /// Folder of the database and the master key.
+    /// Folder of the master key, and of the database unless a server holds it.
     pub data_dir: PathBuf,
+    /// The PostgreSQL server that holds the data; SQLite in the data folder where there is none.
+    pub database_url: Option<DatabaseUrl>,
     /// `iss`, compared as an exact string.
     pub issuer: String,
     /// `aud`.
@@ -178,6 +182,7 @@ impl Config {
             ("dev", Some(self.dev.into())),
             ("listen", text(&self.listen)),
             ("data_dir", text(&self.data_dir.display())),
+            ("database_url", self.database_url.as_ref().and_then(|url| text(url))),
             ("issuer", text(&self.issuer)),
             ("audience", text(&self.audience)),
             ("access_token_ttl", time(self.access_token_ttl)),

@@ -40,6 +40,12 @@ pub const SETTINGS: &[Setting] = &[
     setting("listen", "ADDR:PORT", "127.0.0.1:5000", "Where to listen"),
     setting("data_dir", "DIR", "./claviger-data", "Folder of the database and the master key"),
     setting(
+        "database_url",
+        "URL",
+        "SQLite in the data folder",
+        "PostgreSQL as postgres://USER@HOST/DATABASE; with a password it is better in the variable than a flag",
+    ),
+    setting(
         "issuer",
         "URL",
         "http://ADDR:PORT on loopback",

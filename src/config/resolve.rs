@@ -30,6 +30,7 @@ pub fn resolve(raw: &Raw) -> Result<Config, Vec<Fault>> {
     let config = Config {
         dev,
         listen,
+        database_url: r.database_url(),
         audience: r.raw.get("audience").map_or_else(|| issuer.clone(), str::to_owned),
         issuer,
         access_token_ttl: r.access_token_ttl(dev),

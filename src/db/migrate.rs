@@ -3,9 +3,8 @@
 //! One text serves every engine; the tokens `@uuid`, `@bytes`, `@time`, `@int`, `@json` and `@options` stand
 //! for what each calls them. An older program refuses a newer schema, and a changed file is noticed.
 
-use super::Error;
+use super::{Error, Tx};
 use crate::base::time::Timestamp;
-use rusqlite::{Connection, TransactionBehavior};
 
 /// A numbered step.
 struct Migration {
@@ -35,37 +34,29 @@ const MIGRATIONS: &[Migration] = migrations![
     8 "0008_key_cache",
 ];
 
-const SQLITE_TOKENS: &[(&str, &str)] = &[
-    ("@uuid", "BLOB"),
-    ("@bytes", "BLOB"),
-    ("@time", "INTEGER"),
-    ("@int", "INTEGER"),
-    ("@json", "TEXT"),
-    ("@options", "STRICT, WITHOUT ROWID"),
-];
-
 const HISTORY: &str = "CREATE TABLE IF NOT EXISTS schema_history (
-    version INTEGER NOT NULL PRIMARY KEY,
+    version @int NOT NULL PRIMARY KEY,
     name TEXT NOT NULL,
     digest @bytes NOT NULL,
     applied_at @time NOT NULL
 ) @options";
 
-/// Brings the schema up to date. Safe against another program doing the same at once: the write
-/// transaction is taken first, and what is already there is looked up inside it.
+/// Brings the schema up to date, in a transaction that the caller commits. Safe against another program
+/// doing the same at once: SQLite's transaction has the only write lock, and on PostgreSQL the first to write a
+/// row of the history makes the others wait for it, then begin again and find all done.
 ///
 /// # Errors
 /// [`Error::Refused`] if the schema is newer than this program or was made by other files.
-pub(super) fn run(connection: &mut Connection, now: Timestamp) -> Result<(), Error> {
-    apply(connection, MIGRATIONS, now)
+pub(super) fn run(tx: &mut Tx<'_>, now: Timestamp) -> Result<(), Error> {
+    apply(tx, MIGRATIONS, now)
 }
 
 /// Whether the schema is the one this program would make, for a command that must not change it.
 ///
 /// # Errors
 /// [`Error::Refused`] if it is another.
-pub(super) fn expect_current(connection: &Connection) -> Result<(), Error> {
-    let applied = history(connection)?;
+pub(super) fn expect_current(tx: &mut Tx<'_>) -> Result<(), Error> {
+    let applied = history(tx)?;
     check(MIGRATIONS, &applied)?;
     if applied.len() < MIGRATIONS.len() {
         return Err(Error::Refused(
@@ -75,28 +66,28 @@ pub(super) fn expect_current(connection: &Connection) -> Result<(), Error> {
     Ok(())
 }
 
-fn apply(connection: &mut Connection, migrations: &[Migration], now: Timestamp) -> Result<(), Error> {
-    let tx = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    tx.execute_batch(&for_sqlite(HISTORY))?;
-    let applied = history(&tx)?;
+fn apply(tx: &mut Tx<'_>, migrations: &[Migration], now: Timestamp) -> Result<(), Error> {
+    let words = tx.words();
+    tx.batch(&translated(HISTORY, words))?;
+    let applied = history(tx)?;
     check(migrations, &applied)?;
     for migration in migrations.iter().skip(applied.len()) {
-        tx.execute_batch(&for_sqlite(migration.sql))?;
-        tx.execute(
-            "INSERT INTO schema_history (version, name, digest, applied_at) VALUES ($1, $2, $3, $4)",
-            (migration.version, migration.name, digest(migration), now.as_micros()),
-        )?;
+        // The row first: it keeps others off the step.
+        let sql = "INSERT INTO schema_history (version, name, digest, applied_at) VALUES ($1, $2, $3, $4)";
+        let digest = digest(migration);
+        let values = [migration.version.into(), migration.name.into(), digest.as_slice().into(), now.into()];
+        tx.execute(sql, &values)?;
+        tx.batch(&translated(migration.sql, words))?;
     }
-    Ok(tx.commit()?)
+    Ok(())
 }
 
-fn history(connection: &Connection) -> Result<Vec<(i64, [u8; 32])>, Error> {
-    let mut statement = connection.prepare("SELECT version, digest FROM schema_history ORDER BY version")?;
-    let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
-    Ok(rows.collect::<Result<_, _>>()?)
+fn history(tx: &mut Tx<'_>) -> Result<Vec<(i64, Vec<u8>)>, Error> {
+    let sql = "SELECT version, digest FROM schema_history ORDER BY version";
+    tx.all(sql, &[], |row| Ok((row.get(0)?, row.get(1)?)))
 }
 
-fn check(migrations: &[Migration], applied: &[(i64, [u8; 32])]) -> Result<(), Error> {
+fn check(migrations: &[Migration], applied: &[(i64, Vec<u8>)]) -> Result<(), Error> {
     if applied.len() > migrations.len() {
         return Err(Error::Refused(format!(
             "the database has schema {}, this program knows {}: a newer version has used it. Start that version or a later one",
@@ -105,7 +96,7 @@ fn check(migrations: &[Migration], applied: &[(i64, [u8; 32])]) -> Result<(), Er
         )));
     }
     for (migration, (version, found)) in migrations.iter().zip(applied) {
-        if migration.version != *version || digest(migration) != *found {
+        if migration.version != *version || digest(migration) != found.as_slice() {
             return Err(Error::Refused(format!(
                 "step {} ({}) of the database's schema is not the one this program would make. Start the version that made it",
                 migration.version, migration.name
@@ -119,48 +110,60 @@ fn digest(migration: &Migration) -> [u8; 32] {
     claviger_crypto::sha256(migration.sql.as_bytes())
 }
 
-fn for_sqlite(sql: &str) -> String {
-    SQLITE_TOKENS.iter().fold(sql.to_owned(), |sql, (token, word)| sql.replace(token, word))
+fn translated(sql: &str, words: &[(&str, &str)]) -> String {
+    words.iter().fold(sql.to_owned(), |sql, (token, word)| sql.replace(token, word))
 }
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use crate::db::tx::On;
+    use rusqlite::Connection;
 
     const NOW: Timestamp = Timestamp::from_seconds(0);
 
+    fn memory() -> Connection {
+        Connection::open_in_memory().unwrap()
+    }
+
+    fn applied(connection: &mut Connection, migrations: &[Migration]) -> Result<(), Error> {
+        let tx = connection.transaction().unwrap();
+        apply(&mut Tx(On::Sqlite(&tx)), migrations, NOW)?;
+        Ok(tx.commit()?)
+    }
+
     #[test]
     fn runs_once_and_again() {
-        let mut connection = Connection::open_in_memory().unwrap();
-        run(&mut connection, NOW).unwrap();
-        run(&mut connection, NOW).unwrap();
-        assert_eq!(history(&connection).unwrap().len(), MIGRATIONS.len());
+        let mut connection = memory();
+        applied(&mut connection, MIGRATIONS).unwrap();
+        applied(&mut connection, MIGRATIONS).unwrap();
+        assert_eq!(history(&mut Tx(On::Sqlite(&connection))).unwrap().len(), MIGRATIONS.len());
         let versions: Vec<i64> = MIGRATIONS.iter().map(|migration| migration.version).collect();
         assert_eq!(versions, (1..=versions.len() as i64).collect::<Vec<_>>(), "numbered without a gap");
     }
 
     #[test]
     fn an_older_program_refuses_a_newer_schema() {
-        let mut connection = Connection::open_in_memory().unwrap();
-        run(&mut connection, NOW).unwrap();
+        let mut connection = memory();
+        applied(&mut connection, MIGRATIONS).unwrap();
         let older = MIGRATIONS.split_last().unwrap().1;
-        let refused = apply(&mut connection, older, NOW).unwrap_err();
+        let refused = applied(&mut connection, older).unwrap_err();
         assert!(refused.to_string().contains("a newer version has used it"), "{refused}");
     }
 
     #[test]
     fn a_changed_step_is_noticed() {
-        let mut connection = Connection::open_in_memory().unwrap();
+        let mut connection = memory();
         let one = [Migration { version: 1, name: "a", sql: "CREATE TABLE a (x INTEGER)" }];
         let other = [Migration { version: 1, name: "a", sql: "CREATE TABLE a (y INTEGER)" }];
-        apply(&mut connection, &one, NOW).unwrap();
-        assert!(matches!(apply(&mut connection, &other, NOW), Err(Error::Refused(_))));
+        applied(&mut connection, &one).unwrap();
+        assert!(matches!(applied(&mut connection, &other), Err(Error::Refused(_))));
     }
 
     #[test]
     fn a_failed_step_leaves_the_old_schema() {
-        let mut connection = Connection::open_in_memory().unwrap();
+        let mut connection = memory();
         let broken = [
             Migration { version: 1, name: "a", sql: "CREATE TABLE a (x INTEGER)" },
             Migration {
@@ -169,7 +172,7 @@ mod tests {
                 sql: "CREATE TABLE b (x INTEGER); CREATE TABLE a (x INTEGER)",
             },
         ];
-        assert!(apply(&mut connection, &broken, NOW).is_err());
+        assert!(applied(&mut connection, &broken).is_err());
         let tables: i64 =
             connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0)).unwrap();
         assert_eq!(tables, 0);
@@ -177,8 +180,10 @@ mod tests {
 
     #[test]
     fn no_token_is_left() {
-        for migration in MIGRATIONS {
-            assert!(!for_sqlite(migration.sql).contains('@'), "{}", migration.name);
+        for words in [crate::db::sqlite::WORDS, crate::db::postgres::WORDS] {
+            for migration in MIGRATIONS {
+                assert!(!translated(migration.sql, words).contains('@'), "{}", migration.name);
+            }
         }
     }
 }

@@ -6,65 +6,96 @@
 mod error;
 mod folder;
 mod migrate;
+#[cfg(debug_assertions)]
+mod noted;
+mod place;
+mod postgres;
 mod sqlite;
+mod tx;
 mod value;
 
 pub use error::Error;
-pub use value::{Column, Row, Value};
-
-use std::path::Path;
+#[cfg(debug_assertions)]
+pub use noted::note_statements;
+pub use place::Place;
+pub use tx::Tx;
+pub use value::{Cell, Column, Row, Value};
 
 /// A handle on the database; cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Db {
-    engine: sqlite::Sqlite,
+    engine: Engine,
 }
 
-/// An open transaction.
-#[derive(Debug)]
-pub struct Tx<'a> {
-    connection: &'a rusqlite::Connection,
+#[derive(Clone, Debug)]
+enum Engine {
+    Sqlite(sqlite::Sqlite),
+    Postgres(postgres::Postgres),
 }
 
 impl Db {
-    /// Opens the database in `data_dir`, or makes it, and brings its schema up to date.
+    /// Opens the database, or makes it, and brings its schema up to date.
     ///
     /// # Errors
-    /// If the folder cannot be written, another server holds it, or its schema is newer than this program.
-    pub fn open(data_dir: &Path, now: crate::base::time::Timestamp) -> Result<Self, Error> {
-        Ok(Self { engine: sqlite::Sqlite::open(data_dir, now)? })
+    /// If it cannot be reached or written, another server holds its folder, or its schema is newer than this
+    /// program.
+    pub fn open<'a>(place: impl Into<Place<'a>>, now: crate::base::time::Timestamp) -> Result<Self, Error> {
+        let Place { data_dir, server } = place.into();
+        let engine = match server {
+            None => Engine::Sqlite(sqlite::Sqlite::open(data_dir, now)?),
+            Some(url) => {
+                // The master key's. Servers may share it: nobody holds it.
+                folder::prepare(data_dir)?;
+                Engine::Postgres(postgres::Postgres::open(url, now)?)
+            }
+        };
+        Ok(Self { engine })
     }
 
     /// Opens an existing database for reading beside a running server.
     ///
     /// # Errors
     /// If there is none, or it cannot be read.
-    pub fn open_read_only(data_dir: &Path) -> Result<Self, Error> {
-        Ok(Self { engine: sqlite::Sqlite::open_read_only(data_dir)? })
+    pub fn open_read_only<'a>(place: impl Into<Place<'a>>) -> Result<Self, Error> {
+        let Place { data_dir, server } = place.into();
+        let engine = match server {
+            None => Engine::Sqlite(sqlite::Sqlite::open_read_only(data_dir)?),
+            Some(url) => Engine::Postgres(postgres::Postgres::open_read_only(url)?),
+        };
+        Ok(Self { engine })
     }
 
     /// Opens an existing database for changes beside a running server, as the commands of an operator do.
     ///
     /// # Errors
     /// If there is none, or its schema is not this program's.
-    pub fn open_beside(data_dir: &Path) -> Result<Self, Error> {
-        Ok(Self { engine: sqlite::Sqlite::open_beside(data_dir)? })
+    pub fn open_beside<'a>(place: impl Into<Place<'a>>) -> Result<Self, Error> {
+        let Place { data_dir, server } = place.into();
+        let engine = match server {
+            None => Engine::Sqlite(sqlite::Sqlite::open_beside(data_dir)?),
+            Some(url) => Engine::Postgres(postgres::Postgres::open_beside(url)?),
+        };
+        Ok(Self { engine })
     }
 
     /// Runs `work` in a transaction that commits if it returns `Ok`. Answers when the commit is durable.
     ///
     /// # Errors
-    /// What `work` returns, or the database's own error; then nothing has changed.
+    /// What `work` returns, or the database's own error; then nothing has changed. Only where the connection to
+    /// a server was lost during the commit is that not known; that too is [`Error::Unavailable`].
     pub async fn write<T, E, F>(&self, work: F) -> Result<T, E>
     where
         F: FnMut(&mut Tx<'_>) -> Result<T, E> + Send + 'static,
         T: Send + 'static,
         E: From<Error> + Send + 'static,
     {
-        self.engine.write(work).await
+        match &self.engine {
+            Engine::Sqlite(engine) => engine.write(work).await,
+            Engine::Postgres(engine) => engine.write(work).await,
+        }
     }
 
-    /// Runs `work` on one consistent view of the data. It should read few rows: it runs in place.
+    /// Runs `work` on one consistent view of the data. It should read few rows: SQLite runs it in place.
     ///
     /// # Errors
     /// What `work` returns, or the database's own error.
@@ -74,52 +105,10 @@ impl Db {
         T: Send + 'static,
         E: From<Error> + Send + 'static,
     {
-        self.engine.read(work)
-    }
-}
-
-impl Tx<'_> {
-    /// Runs a statement and says how many rows it changed.
-    ///
-    /// # Errors
-    /// If the statement fails.
-    pub fn execute(&mut self, sql: &'static str, values: &[Value<'_>]) -> Result<usize, Error> {
-        let mut statement = self.connection.prepare_cached(sql)?;
-        Ok(statement.execute(rusqlite::params_from_iter(values))?)
-    }
-
-    /// The first row of an answer, read by `read`.
-    ///
-    /// # Errors
-    /// If the statement fails or the row cannot be read.
-    pub fn first<T>(
-        &mut self,
-        sql: &'static str,
-        values: &[Value<'_>],
-        read: impl FnOnce(&Row<'_>) -> Result<T, Error>,
-    ) -> Result<Option<T>, Error> {
-        let mut statement = self.connection.prepare_cached(sql)?;
-        let mut rows = statement.query(rusqlite::params_from_iter(values))?;
-        rows.next()?.map(|row| read(&Row(row))).transpose()
-    }
-
-    /// All rows of an answer, each read by `read`.
-    ///
-    /// # Errors
-    /// If the statement fails or a row cannot be read.
-    pub fn all<T>(
-        &mut self,
-        sql: &'static str,
-        values: &[Value<'_>],
-        mut read: impl FnMut(&Row<'_>) -> Result<T, Error>,
-    ) -> Result<Vec<T>, Error> {
-        let mut statement = self.connection.prepare_cached(sql)?;
-        let mut rows = statement.query(rusqlite::params_from_iter(values))?;
-        let mut out = Vec::new();
-        while let Some(row) = rows.next()? {
-            out.push(read(&Row(row))?);
+        match &self.engine {
+            Engine::Sqlite(engine) => engine.read(work),
+            Engine::Postgres(engine) => engine.read(work).await,
         }
-        Ok(out)
     }
 }
 

@@ -2,7 +2,6 @@
 
 use crate::base::time::Timestamp;
 use crate::db::Error;
-use rusqlite::types::{ToSql, ToSqlOutput, ValueRef};
 use uuid::Uuid;
 
 /// A parameter of a statement.
@@ -58,68 +57,90 @@ impl From<i64> for Value<'_> {
     }
 }
 
-impl ToSql for Value<'_> {
-    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
-        Ok(match self {
-            Self::Text(text) => ToSqlOutput::from(*text),
-            Self::Bytes(bytes) => ToSqlOutput::from(*bytes),
-            Self::Uuid(id) => ToSqlOutput::Borrowed(ValueRef::Blob(id.as_bytes())),
-            Self::Time(time) => ToSqlOutput::from(time.as_micros()),
-            Self::Int(number) => ToSqlOutput::from(*number),
-            Self::Null => ToSqlOutput::Borrowed(ValueRef::Null),
-        })
-    }
+/// What an engine holds in a column, before it is read as a type of ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cell<'a> {
+    /// NULL.
+    Null,
+    /// Text.
+    Text(&'a str),
+    /// Bytes; on SQLite identifiers too.
+    Bytes(&'a [u8]),
+    /// An identifier, where the engine has a type for them.
+    Uuid(Uuid),
+    /// A whole number, a moment, or a truth as 0 or 1.
+    Int(i64),
 }
 
 /// A type that a column can be read as.
 pub trait Column: Sized {
-    /// Reads it from SQLite's form.
-    fn from_sqlite(value: ValueRef<'_>) -> Option<Self>;
+    /// Reads it; `None` if the column holds something else.
+    fn read(cell: Cell<'_>) -> Option<Self>;
 }
 
 impl Column for String {
-    fn from_sqlite(value: ValueRef<'_>) -> Option<Self> {
-        value.as_str().ok().map(str::to_owned)
+    fn read(cell: Cell<'_>) -> Option<Self> {
+        match cell {
+            Cell::Text(text) => Some(text.to_owned()),
+            _ => None,
+        }
     }
 }
 
 impl Column for Vec<u8> {
-    fn from_sqlite(value: ValueRef<'_>) -> Option<Self> {
-        value.as_blob().ok().map(<[u8]>::to_vec)
+    fn read(cell: Cell<'_>) -> Option<Self> {
+        match cell {
+            Cell::Bytes(bytes) => Some(bytes.to_vec()),
+            _ => None,
+        }
     }
 }
 
 impl Column for Uuid {
-    fn from_sqlite(value: ValueRef<'_>) -> Option<Self> {
-        Uuid::from_slice(value.as_blob().ok()?).ok()
-    }
-}
-
-impl Column for Timestamp {
-    fn from_sqlite(value: ValueRef<'_>) -> Option<Self> {
-        value.as_i64().ok().map(Timestamp::from_micros)
+    fn read(cell: Cell<'_>) -> Option<Self> {
+        match cell {
+            Cell::Uuid(id) => Some(id),
+            Cell::Bytes(bytes) => Uuid::from_slice(bytes).ok(),
+            _ => None,
+        }
     }
 }
 
 impl Column for i64 {
-    fn from_sqlite(value: ValueRef<'_>) -> Option<Self> {
-        value.as_i64().ok()
+    fn read(cell: Cell<'_>) -> Option<Self> {
+        match cell {
+            Cell::Int(number) => Some(number),
+            _ => None,
+        }
+    }
+}
+
+impl Column for Timestamp {
+    fn read(cell: Cell<'_>) -> Option<Self> {
+        i64::read(cell).map(Timestamp::from_micros)
     }
 }
 
 /// NULL is `None`.
 impl<T: Column> Column for Option<T> {
-    fn from_sqlite(value: ValueRef<'_>) -> Option<Self> {
-        match value {
-            ValueRef::Null => Some(None),
-            value => T::from_sqlite(value).map(Some),
+    fn read(cell: Cell<'_>) -> Option<Self> {
+        match cell {
+            Cell::Null => Some(None),
+            cell => T::read(cell).map(Some),
         }
     }
 }
 
 /// One row of an answer.
 #[derive(Debug)]
-pub struct Row<'a>(pub(super) &'a rusqlite::Row<'a>);
+pub struct Row<'a>(pub(super) Source<'a>);
+
+/// Whose row it is.
+#[derive(Debug)]
+pub(super) enum Source<'a> {
+    Sqlite(&'a rusqlite::Row<'a>),
+    Postgres(&'a tokio_postgres::Row),
+}
 
 impl Row<'_> {
     /// The column at `index`, counted from 0 in the order of the SELECT list.
@@ -127,10 +148,26 @@ impl Row<'_> {
     /// # Errors
     /// [`Error::Corrupt`] if the stored value is of another type.
     pub fn get<T: Column>(&self, index: usize) -> Result<T, Error> {
-        let value = self.0.get_ref(index)?;
-        T::from_sqlite(value).ok_or_else(|| {
-            let name = self.0.as_ref().column_name(index).unwrap_or("?").to_owned();
-            Error::Corrupt(format!("column {name} holds a {}", value.data_type()))
+        let cell = match &self.0 {
+            Source::Sqlite(row) => super::sqlite::cell(row, index)?,
+            Source::Postgres(row) => super::postgres::cell(row, index)?,
+        };
+        T::read(cell).ok_or_else(|| {
+            let held = match cell {
+                Cell::Null => "NULL",
+                Cell::Text(_) => "text",
+                Cell::Bytes(_) => "bytes",
+                Cell::Uuid(_) => "an identifier",
+                Cell::Int(_) => "a number",
+            };
+            Error::Corrupt(format!("column {} holds {held}", self.name(index)))
         })
+    }
+
+    fn name(&self, index: usize) -> &str {
+        match &self.0 {
+            Source::Sqlite(row) => row.as_ref().column_name(index).unwrap_or("?"),
+            Source::Postgres(row) => row.columns().get(index).map_or("?", tokio_postgres::Column::name),
+        }
     }
 }

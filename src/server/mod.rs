@@ -67,7 +67,7 @@ pub async fn start(config: Config, clock: Clock) -> Result<Server, StartError> {
     let (listen, max_connections) = (config.listen, config.max_connections);
     let unavailable = |error| StartError::Listen(listen, error);
     let socket = bound(listen).map_err(unavailable)?;
-    let db = Db::open(&config.data_dir, clock.now())?;
+    let db = Db::open(&config, clock.now())?;
     let (keyring, secrets, keys) = open_keys(&config, &db).await?;
     let passwords = PasswordPool::start(config.hash)?;
     let statuses = Statuses::default();

@@ -1,6 +1,6 @@
 //! The API keys of services: how they are shown, what each allows, and what services learn with them.
 
-use crate::harness::{Account, Answer, ByApiKey, Caller, TestApp, database, decode, send};
+use crate::harness::{Account, Answer, ByApiKey, Caller, TestApp, database, decode, send, stored};
 use claviger::api_keys::{Error, KeyScope, StoredKey, flow};
 use claviger::app::Cx;
 use claviger::base::id::AccountId;
@@ -218,8 +218,7 @@ async fn checklist_90_only_the_digest_of_a_key_is_stored() {
     let service = app.service(&KeyScope::ALL).await;
     introspect(&service, "x").await;
     service.post_form("/revoke", &[("token", &service.key)]).await;
-    let files = ["claviger.db", "claviger.db-wal"].map(|name| std::fs::read(app.data_dir().join(name)));
-    let bytes: Vec<u8> = files.into_iter().flat_map(Result::unwrap).collect();
+    let bytes: Vec<u8> = stored(app.data_dir()).into_iter().flat_map(|(_, bytes)| bytes).collect();
     let holds = |part: &[u8]| bytes.windows(part.len()).any(|window| window == part);
     assert!(holds(&sha256(service.key.as_bytes())));
     assert!(!holds(service.key.as_bytes()) && !holds(&service.key.as_bytes()[4..]));

@@ -1,6 +1,6 @@
 //! `claviger audit`: listing and verifying the trail beside a running server and without it.
 
-use crate::harness::{Program, database};
+use crate::harness::{Program, count, database, open_db, sqlite_only};
 use claviger::audit::{self, Actor, Event, Kind, Origin, flow};
 use claviger::base::id::AccountId;
 use claviger::base::time::{Clock, Timestamp};
@@ -14,6 +14,7 @@ use uuid::Uuid;
 
 fn run(data_dir: &Path, arguments: &[&str]) -> (i32, String, String) {
     let mut command = Program::command(&[&["audit"], arguments].concat());
+    command.envs(Program::database(data_dir));
     let output = command.args(["--data-dir", data_dir.to_str().unwrap()]).output().unwrap();
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
     (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
@@ -48,7 +49,7 @@ async fn append(db: &Db, event: Event) {
 async fn folder() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     let now = Clock::System.now();
-    let db = Db::open(folder.path(), now).unwrap();
+    let db = open_db(folder.path(), now);
     let master = master::obtain(&MasterKeySource::Own(folder.path().join("master.key")), true).unwrap();
     let old = now.minus(Duration::from_secs(7200));
     append(&db, event(Kind::SignUp, 1, old, "old")).await;
@@ -116,6 +117,9 @@ async fn both_work_beside_a_running_server() {
 
 #[tokio::test]
 async fn what_cannot_be_read_is_said() {
+    if sqlite_only() {
+        return;
+    }
     let nowhere = tempfile::tempdir().unwrap();
     let (code, _, err) = run(nowhere.path(), &["list"]);
     assert!(code == 1 && err.contains("--data-dir"), "{err}");
@@ -131,4 +135,20 @@ async fn what_cannot_be_read_is_said() {
         let (code, _, err) = run(nowhere.path(), &[&["list"], &arguments[..]].concat());
         assert!(code == 2 && err.contains(hint), "{arguments:?}: {err}");
     }
+}
+
+#[tokio::test]
+async fn very_many_events_of_a_deleted_account_are_erased_in_the_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let db = open_db(folder.path(), Timestamp::from_seconds(0));
+    let many: Vec<Event> = (0..1100)
+        .map(|second| event(Kind::Refresh, 1, Timestamp::from_seconds(1_795_435_200 + second), ""))
+        .collect();
+    let all = move |tx: &mut db::Tx<'_>| many.iter().try_for_each(|event| flow::append(tx, event));
+    db.write(all).await.unwrap();
+    db.write(|tx| flow::erase(tx, account(1))).await.unwrap();
+    while flow::go_on_erasing(&db).await.unwrap() {}
+    let database = database(folder.path());
+    assert_eq!(count(&database, "audit_events WHERE personal IS NOT NULL OR account_id IS NOT NULL"), 0);
+    assert_eq!(count(&database, "audit_erasures"), 0);
 }

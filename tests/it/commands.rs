@@ -2,7 +2,6 @@
 
 use crate::harness::database;
 use crate::operators::{Town, run};
-use rusqlite::params;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -19,7 +18,7 @@ async fn accounts_are_listed_page_by_page() {
     for number in 0..102_u128 {
         // After hers: the first 48 bits are the time.
         let id = Uuid::from_u128((0xfff << 116) + number);
-        database.execute(insert, params![id.as_bytes(), format!("{number}@example.org")]).unwrap();
+        database.execute(insert, (id, format!("{number}@example.org"))).unwrap();
         all.push(id.to_string());
     }
     assert_eq!(ids(&town.listed(&["user", "list"])), all[..100]);

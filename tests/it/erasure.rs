@@ -1,6 +1,8 @@
 //! A deleted account leaves nothing of the person in the files of the database.
 
-use crate::harness::{Account, Caller as _, TestApp, Tokens, database, send};
+use crate::harness::{
+    Account, Caller as _, TestApp, Tokens, database, on_postgres, send, sqlite_only, stored,
+};
 use reqwest::{Method, RequestBuilder};
 use serde_json::json;
 use std::path::Path;
@@ -19,14 +21,8 @@ const PERSONAL: [&str; 7] = [
 
 /// Which of `needles` stand in the database's files, in whatever case.
 fn found(folder: &Path, needles: &[String]) -> Vec<String> {
-    let mut all = Vec::new();
-    for entry in std::fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.to_str().unwrap().contains("claviger.db") {
-            all.push(std::fs::read(path).unwrap().to_ascii_lowercase());
-        }
-    }
-    assert!(all.len() >= 2, "the file and its log");
+    let all: Vec<Vec<u8>> = stored(folder).into_iter().map(|(_, bytes)| bytes.to_ascii_lowercase()).collect();
+    assert!(all.len() >= 2, "the file and its log, or the tables");
     let holds = |needle: &str| {
         let needle = needle.to_ascii_lowercase();
         all.iter().any(|file| file.windows(needle.len()).any(|bytes| bytes == needle.as_bytes()))
@@ -73,7 +69,10 @@ async fn live_and_delete(app: &TestApp) -> Vec<String> {
     assert_eq!(send(own(Method::PUT, "/user/password", change)).await.status, 204);
     assert_eq!(send(own(Method::DELETE, "/user", json!({"password": "wrong"}))).await.status, 403);
     let before: Vec<String> = PERSONAL.iter().map(|text| (*text).to_owned()).collect();
-    assert_eq!(found(app.data_dir(), &before), before, "the search finds what is there");
+    // The old name stands in SQLite's log alone.
+    let is_there = |text: &&String| !on_postgres() || *text != "Pumpernickel";
+    let there: Vec<String> = before.iter().filter(is_there).cloned().collect();
+    assert_eq!(found(app.data_dir(), &before), there, "the search finds what is there");
     assert_eq!(
         send(own(Method::DELETE, "/user", json!({"password": "another walk it is"}))).await.status,
         204
@@ -95,12 +94,17 @@ async fn a_deleted_account_leaves_no_personal_data_in_any_row() {
     let app = app().await;
     let told = live_and_delete(&app).await;
     // Written anew: rows alone, no free space.
-    run(&app, "VACUUM; PRAGMA wal_checkpoint(TRUNCATE)");
+    if !on_postgres() {
+        run(&app, "VACUUM; PRAGMA wal_checkpoint(TRUNCATE)");
+    }
     assert_eq!(found(app.data_dir(), &told), [""; 0]);
 }
 
 #[tokio::test]
 async fn a_deleted_account_leaves_no_personal_data_in_free_space() {
+    if sqlite_only() {
+        return;
+    }
     let app = app().await;
     let told = live_and_delete(&app).await;
     run(&app, "PRAGMA wal_checkpoint(TRUNCATE)");

@@ -1,6 +1,6 @@
 //! Wrong passwords: how many are borne for one account and from one network, and how long one waits then.
 
-use crate::harness::{Account, Answer, Caller as _, TestApp, all_at_once, count, database, send};
+use crate::harness::{Account, Answer, Caller as _, TestApp, all_at_once, count, database, send, stored};
 use claviger::base::id::AccountId;
 use claviger::{admin, jobs};
 use reqwest::{Method, RequestBuilder};
@@ -359,8 +359,7 @@ async fn who_was_guessed_at_from_where_is_not_in_the_database() {
         guess(&app, STRANGER, identifier).await.problem(401, "wrong-credentials");
     }
     assert_eq!(count(&database(app.data_dir()), "guesses"), 4, "three whom, and one where");
-    let files = ["claviger.db", "claviger.db-wal"].map(|name| std::fs::read(app.data_dir().join(name)));
-    let bytes: Vec<u8> = files.into_iter().flat_map(Result::unwrap).collect();
+    let bytes: Vec<u8> = stored(app.data_dir()).into_iter().flat_map(|(_, bytes)| bytes).collect();
     let holds = |text: &str| bytes.windows(text.len()).any(|part| part.eq_ignore_ascii_case(text.as_bytes()));
     assert!(holds("alice@example.org"), "the account is in these files");
     for text in ["somebody", STRANGER, "a wrong one"] {

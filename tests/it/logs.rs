@@ -104,7 +104,8 @@ async fn tell_secrets(program: &Program, data_dir: &Path) -> Given {
 /// The id and the text of a new API key, as the operator is told them.
 fn api_key(data_dir: &Path) -> (String, String) {
     let arguments = ["api-key", "create", "--name", "x", "--scope", "introspect", "--data-dir"];
-    let output = Program::command(&arguments).arg(data_dir).output().unwrap();
+    let output =
+        Program::command(&arguments).arg(data_dir).envs(Program::database(data_dir)).output().unwrap();
     let said = String::from_utf8(output.stdout).unwrap();
     let word = |name| said.lines().find_map(|line| line.strip_prefix(name)).expect(&said).trim().to_owned();
     (word("id "), word("key "))

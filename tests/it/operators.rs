@@ -16,6 +16,7 @@ pub type Outcome = (i32, String, String);
 pub fn run(data_dir: &Path, arguments: &[&str], input: &str) -> Outcome {
     let mut command = Program::command(arguments);
     command.args(["--data-dir", data_dir.to_str().unwrap()]).current_dir(data_dir);
+    command.envs(Program::database(data_dir));
     let piped = || Stdio::piped();
     let mut child = command.stdin(piped()).stdout(piped()).stderr(piped()).spawn().unwrap();
     // A command that reads nothing may have ended already.

@@ -2,7 +2,7 @@
 
 use crate::harness::{
     Answer, ByToken, Caller as _, NOW, TestApp, Tokens, assert_refused_everywhere, database, decode, refresh,
-    send,
+    send, stored,
 };
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -166,12 +166,10 @@ async fn checklist_40_what_is_no_token_of_ours_is_refused_and_harms_no_session()
     }
 }
 
-/// The names of the files of a data folder that hold `needle`, but for the master key's.
+/// The names of the database's files or tables that hold `needle`.
 fn holders(folder: &Path, needle: &[u8]) -> Vec<String> {
-    let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-    let holds = |path: &Path| std::fs::read(path).unwrap().windows(needle.len()).any(|found| found == needle);
-    let database = files.filter(|path| path.to_str().unwrap().contains("claviger.db"));
-    database.filter(|path| holds(path)).map(|path| path.display().to_string()).collect()
+    let holds = |bytes: &[u8]| bytes.windows(needle.len()).any(|found| found == needle);
+    stored(folder).into_iter().filter(|(_, bytes)| holds(bytes)).map(|(name, _)| name).collect()
 }
 
 #[tokio::test]

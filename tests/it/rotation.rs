@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use std::io::Write as _;
 use std::path::Path;
 use std::process::Stdio;
+use std::time::Duration;
 use tempfile::TempDir;
 
 const JWK_SET: &str = "/.well-known/jwks.json";
@@ -48,6 +49,28 @@ async fn the_starting_form_knows_rsa_keys_alone() {
     let (token, app) = (alice.token.clone(), app.restart_with(&[("signing_alg", "EdDSA")]).await);
     let request = app.http.get(format!("{}/jwks", app.url)).bearer_auth(token);
     assert_eq!(send(request).await.body, before.body, "the last RSA key");
+}
+
+#[tokio::test]
+async fn the_last_rsa_key_is_kept_for_the_starting_form_alone() {
+    let app = TestApp::with(&[("key_rotation", "1d")]).await;
+    let before = app.account("alice").await.get("/jwks").await;
+    let app = app.restart_with(&[("signing_alg", "EdDSA"), ("key_rotation", "1d")]).await;
+    let mut tries = 0;
+    loop {
+        app.advance(Duration::from_secs(86_400));
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        let set = app.anonymous().get(JWK_SET).await.json();
+        if set["keys"].as_array().unwrap().iter().all(|key| key["kty"] == "OKP") {
+            break;
+        }
+        tries += 1;
+        assert!(tries < 60, "the RSA key is still in the set: {set}");
+    }
+    assert_eq!(count(&database(app.data_dir()), "signing_keys WHERE state = 'kept'"), 1);
+    let (token, _) = app.tokens("alice@example.org", "alice likes long walks").await;
+    let request = app.http.get(format!("{}/jwks", app.url)).bearer_auth(token);
+    assert_eq!(send(request).await.body, before.body);
 }
 
 #[tokio::test]
@@ -111,6 +134,7 @@ impl Stopped {
     fn key_with(&self, arguments: &[&str], input: &str) -> (i32, String) {
         let mut command = Program::command(&["key"]);
         command.args(arguments).args(["--data-dir", self.folder.path().to_str().unwrap()]);
+        command.envs(Program::database(self.folder.path()));
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         // One that fails early reads nothing.

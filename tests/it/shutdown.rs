@@ -1,6 +1,6 @@
 //! The end of the real program under load: SIGTERM cuts nobody off, SIGKILL loses nothing acknowledged.
 
-use crate::harness::{Program, count, database, send};
+use crate::harness::{Program, count, database, on_postgres, send};
 use reqwest::Client;
 use serde_json::json;
 use std::io::{self, Read as _, Write as _};
@@ -260,7 +260,9 @@ async fn sigkill_under_load_loses_no_acknowledged_sign_up() {
         }
         let database = database(folder.path());
         assert_eq!(count(&database, "accounts"), count(&database, "passwords"), "no half account");
-        let check: String = database.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
-        assert_eq!(check, "ok");
+        if !on_postgres() {
+            let check: String = database.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
+            assert_eq!(check, "ok");
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! The rules of the house that no compiler checks, held by reading the source.
 
+use crate::harness::statements_of;
 use std::collections::HashSet;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -42,7 +43,12 @@ const HOMES: &[(&str, &[&str])] = &[
     ("idna::", &["base/"]),
     ("caseless::", &["base/"]),
     ("unicode_normalization::", &["base/"]),
-    ("crossbeam_channel::", &["password_pool/"]),
+    ("tokio_postgres::", &["db/", "config/database.rs"]),
+    ("tokio_postgres_rustls::", &["db/postgres/"]),
+    ("rustls::", &["db/postgres/tls.rs"]),
+    ("rustls_native_certs::", &["db/postgres/tls.rs"]),
+    ("bytes::", &["db/postgres/values.rs"]),
+    ("crossbeam_channel::", &["password_pool/", "db/postgres/"]),
     ("rustix::", &["password_pool/", "server/", "cli/"]),
     ("jiff::", &["base/time.rs"]),
     ("tracing_subscriber::", &["cli/logging.rs"]),
@@ -211,6 +217,29 @@ fn statements_keep_to_the_portable_subset() {
         assert_eq!(written, named, "{path}: every statement stands in `let sql`");
     }
     assert!(statements > 5);
+}
+
+/// `./check` asks this after the tests have run on both.
+#[test]
+#[ignore = "after the tests have run on both engines"]
+fn every_statement_has_run_on_both_engines() {
+    let stores = sources("src").into_iter().filter(|source| source.path.ends_with("store.rs"));
+    let texts: Vec<String> = stores.map(|source| source.text).collect();
+    let statements = texts.iter().flat_map(|text| text.split("let sql = \"").skip(1));
+    let words = |sql: &str| {
+        sql.split(|c: char| c.is_whitespace() || c == '\\')
+            .filter(|w| !w.is_empty())
+            .collect::<Vec<_>>()
+            .join(" ")
+    };
+    let statements: Vec<String> = statements.map(|rest| words(rest.split("\";").next().unwrap())).collect();
+    for engine in ["sqlite", "postgres"] {
+        let ran =
+            fs::read_to_string(statements_of(engine)).unwrap_or_else(|error| panic!("{engine}: {error}"));
+        let ran: HashSet<&str> = ran.lines().collect();
+        let untried: Vec<&String> = statements.iter().filter(|sql| !ran.contains(sql.as_str())).collect();
+        assert!(untried.is_empty(), "never ran on {engine}: {untried:#?}");
+    }
 }
 
 /// SQLite numbers `$n` by first appearance, so they must first appear in ascending order.

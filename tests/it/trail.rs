@@ -7,7 +7,6 @@ use claviger::audit::{Actor, Entry, Filter, Kind, Page, Verified, flow};
 use claviger::base::id::{AccountId, SessionId};
 use claviger::{admin, jobs};
 use reqwest::{Method, RequestBuilder};
-use rusqlite::types::ValueRef;
 use serde_json::json;
 use std::collections::HashSet;
 use std::time::Duration;
@@ -144,17 +143,7 @@ fn refresh(app: &TestApp, token: &str) -> RequestBuilder {
 
 /// Every value of every event, as text where it is text and as bytes.
 fn rows(app: &TestApp) -> Vec<Vec<u8>> {
-    let database = database(app.data_dir());
-    let mut statement = database.prepare("SELECT * FROM audit_events").unwrap();
-    let columns = statement.column_count();
-    let row = |row: &rusqlite::Row<'_>| {
-        let bytes = |column| match row.get_ref(column).unwrap() {
-            ValueRef::Text(bytes) | ValueRef::Blob(bytes) => bytes.to_vec(),
-            _ => Vec::new(),
-        };
-        Ok((0..columns).flat_map(bytes).collect())
-    };
-    statement.query_map([], row).unwrap().map(Result::unwrap).collect()
+    database(app.data_dir()).query("SELECT * FROM audit_events", [], |row| Ok(row.bytes())).unwrap()
 }
 
 /// How many of the events hold these bytes.

@@ -2,6 +2,7 @@
 
 use super::callers::{Account, Anonymous, ByApiKey, Caller as _};
 use super::database::{count, database};
+use super::postgres::{note_statements, url_of};
 use claviger::api_keys::{self, KeyScope};
 use claviger::app::App;
 use claviger::base::time::Clock;
@@ -66,6 +67,7 @@ impl TestApp {
 
     async fn launch(folder: TempDir, clock: Arc<AtomicI64>, settings: Vec<(&'static str, String)>) -> Self {
         let issuer = "http://claviger.test".to_owned();
+        note_statements();
         let config = config(folder.path(), &issuer, &settings);
         let server = server::start(config, Clock::Manual(clock.clone())).await.unwrap();
         let url = format!("http://{}", server.address);
@@ -168,6 +170,7 @@ fn config(folder: &Path, issuer: &str, settings: &[(&'static str, String)]) -> C
         ("listen", "127.0.0.1:0".to_owned()),
         ("issuer", issuer.to_owned()),
         ("data_dir", folder.display().to_string()),
+        ("database_url", url_of(folder).unwrap_or_default()),
         // Tests ask more often than people do; those of the limits turn them on.
         ("limits", "false".to_owned()),
     ];

@@ -5,6 +5,7 @@ mod app;
 mod callers;
 mod database;
 mod in_order;
+mod postgres;
 mod program;
 mod token;
 mod tokens;
@@ -12,8 +13,9 @@ mod wire;
 
 pub use app::{NOW, TestApp};
 pub use callers::{Account, Answer, ByApiKey, ByPassword, ByToken, Caller, all_at_once, send};
-pub use database::{count, database};
+pub use database::{Database, count, database, open_at, open_db, stored};
 pub use in_order::{as_asked, in_order, method, path};
+pub use postgres::{Cluster, bare_database, on_postgres, settings, sqlite_only, statements_of, url_of};
 pub use program::{Program, free_port};
 pub use token::decode;
 pub use tokens::{Tokens, assert_refused_everywhere, refresh, refreshing};

@@ -1,5 +1,6 @@
 //! The real program as a child process.
 
+use super::postgres::{statement_notes, url_of};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -27,8 +28,14 @@ impl Program {
         for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("CLAVIGER_")) {
             command.env_remove(name);
         }
+        command.env("NOTE_STATEMENTS", statement_notes());
         command.args(arguments).stdin(Stdio::null());
         command
+    }
+
+    /// The variable that names the database of a data folder, where it is not inside.
+    pub fn database(data_dir: &Path) -> Option<(&'static str, String)> {
+        url_of(data_dir).map(|url| ("CLAVIGER_DATABASE_URL", url))
     }
 
     /// Starts a server on `data_dir` and a free port; returns when it accepts connections.
@@ -58,6 +65,7 @@ impl Program {
     fn spawn(mut command: Command, data_dir: &Path, port: u16, arguments: &[&str]) -> Self {
         let address = SocketAddr::from(([127, 0, 0, 1], port));
         let log = NamedTempFile::new().unwrap();
+        command.envs(Self::database(data_dir));
         let child = command
             .args(["serve", "--listen", &address.to_string(), "--data-dir", data_dir.to_str().unwrap()])
             .args(arguments)

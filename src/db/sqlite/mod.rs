@@ -5,9 +5,14 @@
 //! many callers share one sync. A reader runs on the caller's thread: a point read takes
 //! microseconds, less than handing it to another thread would.
 
+mod values;
+
+pub(super) use values::cell;
+
+use super::tx::On;
 use super::{Error, Tx, folder, migrate};
 use crate::base::time::Timestamp;
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 use std::fmt;
 use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -24,6 +29,16 @@ const GROUP: usize = 256;
 
 /// Most closures waiting for the writer; past that callers are told to come back.
 const QUEUE: usize = 4096;
+
+/// What migrations' words mean here.
+pub(super) const WORDS: &[(&str, &str)] = &[
+    ("@uuid", "BLOB"),
+    ("@bytes", "BLOB"),
+    ("@time", "INTEGER"),
+    ("@int", "INTEGER"),
+    ("@json", "TEXT"),
+    ("@options", "STRICT, WITHOUT ROWID"),
+];
 
 /// Readers are dropped before the writer: the last connection to close tidies the files up.
 #[derive(Clone)]
@@ -70,7 +85,9 @@ impl Sqlite {
         let mut connection = connect(&path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
         connection.pragma_update(None, "journal_mode", "wal")?;
         connection.pragma_update(None, "synchronous", "full")?;
-        migrate::run(&mut connection, now)?;
+        let tx = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        migrate::run(&mut Tx(On::Sqlite(&tx)), now)?;
+        tx.commit()?;
         Self::with_writer(path, connection, Some(lock))
     }
 
@@ -79,7 +96,7 @@ impl Sqlite {
         let path = data_dir.join(FILE);
         let connection = connect(&path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
         connection.pragma_update(None, "synchronous", "full")?;
-        migrate::expect_current(&connection)?;
+        migrate::expect_current(&mut Tx(On::Sqlite(&connection)))?;
         Self::with_writer(path, connection, None)
     }
 
@@ -101,7 +118,7 @@ impl Sqlite {
     pub(super) fn open_read_only(data_dir: &Path) -> Result<Self, Error> {
         let path = data_dir.join(FILE);
         let first = connect(&path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
-        migrate::expect_current(&first)?;
+        migrate::expect_current(&mut Tx(On::Sqlite(&first)))?;
         Ok(Self { readers: Arc::new(Readers { path, idle: Mutex::new(vec![first]) }), writer: None })
     }
 
@@ -154,7 +171,7 @@ fn in_snapshot<T, E: From<Error>>(
     work: &mut impl FnMut(&mut Tx<'_>) -> Result<T, E>,
 ) -> Result<T, E> {
     run(connection, "BEGIN")?;
-    let result = work(&mut Tx { connection });
+    let result = work(&mut Tx(On::Sqlite(connection)));
     run(connection, "COMMIT")?;
     result
 }
@@ -241,7 +258,7 @@ fn commit_group(connection: &Connection, group: &mut [Box<dyn Job>]) -> Result<(
     run(connection, "BEGIN IMMEDIATE")?;
     for job in group {
         run(connection, "SAVEPOINT job")?;
-        let keep = job.run(&mut Tx { connection });
+        let keep = job.run(&mut Tx(On::Sqlite(connection)));
         // SQLite itself rolls all back where it can no longer write: disk full, I/O error, no memory.
         if connection.is_autocommit() {
             return Err(Error::Unavailable("the disk is full or cannot be written".into()));

@@ -1,0 +1,235 @@
+//! PostgreSQL: a few threads, each with a connection of its own, behind a bounded queue.
+//!
+//! Writes run SERIALIZABLE, so that a closure may read and then write as if it were alone, as it is on SQLite;
+//! who meets another is run again. Reads see one moment. A server that is away is noticed at once or within
+//! two seconds, and used again by the first transaction after its return.
+
+mod failure;
+mod session;
+mod tls;
+mod values;
+mod worker;
+
+pub(super) use session::Session;
+pub(super) use values::{WORDS, cell};
+
+use super::{Error, Tx, migrate};
+use crate::base::time::Timestamp;
+use crate::config::DatabaseUrl;
+use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
+use session::{Access, Target};
+use std::fmt;
+use std::sync::{Arc, mpsc};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+use tokio::sync::oneshot;
+use tokio_postgres::config::TargetSessionAttrs;
+use worker::Worker;
+
+/// Most transactions waiting for a thread; past that callers are told to come back.
+const QUEUE: usize = 1024;
+
+/// How long a transaction may wait for a thread, for a connection, and for its turn among others.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// The same for migrations: another server may be at them.
+const MIGRATIONS: Duration = Duration::from_secs(60);
+
+/// How long the system tries to reach a host that does not answer.
+const UNACKNOWLEDGED: Duration = Duration::from_secs(3);
+
+type Task = Box<dyn FnOnce(&mut Worker) + Send>;
+
+/// A handle on the threads. They end when the last handle is dropped.
+#[derive(Clone)]
+pub(super) struct Postgres {
+    pool: Arc<Pool>,
+    read_only: bool,
+}
+
+struct Pool {
+    queue: Option<Sender<Task>>,
+    threads: Vec<JoinHandle<()>>,
+    shown: String,
+}
+
+/// Waits until what was queued is done and the connections are closed.
+impl Drop for Pool {
+    fn drop(&mut self) {
+        drop(self.queue.take());
+        // A transaction that held the last handle is dropped on a thread of the pool.
+        let own = std::thread::current().id();
+        for thread in self.threads.drain(..).filter(|thread| thread.thread().id() != own) {
+            let _ = thread.join();
+        }
+    }
+}
+
+impl fmt::Debug for Postgres {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Postgres({})", self.pool.shown)
+    }
+}
+
+impl Postgres {
+    pub(super) fn open(url: &DatabaseUrl, now: Timestamp) -> Result<Self, Error> {
+        if url.is_open_to_others() {
+            tracing::warn!(
+                "others may read along on the way to the database: add sslmode=verify-full to its URL"
+            );
+        }
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let opened = Self::start(url, (4 * cores).clamp(4, 32), false)?;
+        let migrated = opened.at_once(Access::Migrate, MIGRATIONS, move |tx| migrate::run(tx, now));
+        migrated.map_err(|error| opened.placed(error))?;
+        Ok(opened)
+    }
+
+    pub(super) fn open_beside(url: &DatabaseUrl) -> Result<Self, Error> {
+        Self::start(url, 1, false)?.with_schema()
+    }
+
+    pub(super) fn open_read_only(url: &DatabaseUrl) -> Result<Self, Error> {
+        Self::start(url, 1, true)?.with_schema()
+    }
+
+    fn with_schema(self) -> Result<Self, Error> {
+        let current = self.at_once(Access::Read, PATIENCE, migrate::expect_current);
+        current.map_err(|error| match error {
+            Error::Statement(why) => Error::Refused(format!("there is no schema of ours: {why}")),
+            error => self.placed(error),
+        })?;
+        Ok(self)
+    }
+
+    /// The error of a start, which says where it happened.
+    fn placed(&self, error: Error) -> Error {
+        let place = &self.pool.shown;
+        match error {
+            Error::Unavailable(why) => Error::Unavailable(format!("{place}: {why}")),
+            // From PostgreSQL 15 on, `public` is no longer everybody's.
+            Error::Statement(why) if why.contains("(42501)") => Error::Refused(format!(
+                "{place}: {why}. Let its user make tables there: GRANT CREATE ON SCHEMA public TO its user"
+            )),
+            error => error,
+        }
+    }
+
+    #[allow(clippy::disallowed_methods)] // The pool is one of the few places that start threads.
+    fn start(url: &DatabaseUrl, threads: usize, read_only: bool) -> Result<Self, Error> {
+        let target = target(url, read_only)?;
+        let (queue, tasks) = bounded::<Task>(QUEUE);
+        let mut pool = Pool { queue: Some(queue), threads: Vec::new(), shown: url.to_string() };
+        for number in 0..threads {
+            let (worker, tasks) = (Worker::new(target.clone()), tasks.clone());
+            let thread = std::thread::Builder::new()
+                .name(format!("db-worker-{number}"))
+                .spawn(move || serve(worker, &tasks))
+                .map_err(|error| Error::Unavailable(error.to_string()))?;
+            pool.threads.push(thread);
+        }
+        Ok(Self { pool: Arc::new(pool), read_only })
+    }
+
+    pub(super) async fn write<T, E, F>(&self, work: F) -> Result<T, E>
+    where
+        F: FnMut(&mut Tx<'_>) -> Result<T, E> + Send + 'static,
+        T: Send + 'static,
+        E: From<Error> + Send + 'static,
+    {
+        if self.read_only {
+            return Err(unavailable("it was opened for reading").into());
+        }
+        self.run(Access::Write, work).await
+    }
+
+    pub(super) async fn read<T, E, F>(&self, work: F) -> Result<T, E>
+    where
+        F: FnMut(&mut Tx<'_>) -> Result<T, E> + Send + 'static,
+        T: Send + 'static,
+        E: From<Error> + Send + 'static,
+    {
+        self.run(Access::Read, work).await
+    }
+
+    async fn run<T, E, F>(&self, access: Access, work: F) -> Result<T, E>
+    where
+        F: FnMut(&mut Tx<'_>) -> Result<T, E> + Send + 'static,
+        T: Send + 'static,
+        E: From<Error> + Send + 'static,
+    {
+        let (reply, answer) = oneshot::channel();
+        // A caller that has gone away does not undo its change.
+        self.submit(access, PATIENCE, work, |outcome| drop(reply.send(outcome)))?;
+        answer.await.unwrap_or_else(|_| Err(unavailable("its threads have stopped").into()))
+    }
+
+    /// The same for a caller that is no task: it waits where it stands.
+    fn at_once<T: Send + 'static>(
+        &self,
+        access: Access,
+        patience: Duration,
+        work: impl FnMut(&mut Tx<'_>) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        let (reply, answer) = mpsc::channel();
+        self.submit(access, patience, work, move |outcome| drop(reply.send(outcome)))?;
+        answer.recv().unwrap_or_else(|_| Err(unavailable("its threads have stopped")))
+    }
+
+    fn submit<T, E: From<Error>>(
+        &self,
+        access: Access,
+        patience: Duration,
+        mut work: impl FnMut(&mut Tx<'_>) -> Result<T, E> + Send + 'static,
+        reply: impl FnOnce(Result<T, E>) + Send + 'static,
+    ) -> Result<(), Error> {
+        let deadline = Instant::now() + patience;
+        let task: Task = Box::new(move |worker| {
+            reply(if Instant::now() < deadline {
+                worker.transaction(access, deadline, &mut work)
+            } else {
+                Err(unavailable("too many transactions are waiting").into())
+            });
+        });
+        let queue = self.pool.queue.as_ref().ok_or_else(|| unavailable("it is closed"))?;
+        queue.try_send(task).map_err(|error| match error {
+            TrySendError::Full(_) => unavailable("too many transactions are waiting"),
+            TrySendError::Disconnected(_) => unavailable("its threads have stopped"),
+        })
+    }
+}
+
+fn unavailable(why: &str) -> Error {
+    Error::Unavailable(why.to_owned())
+}
+
+fn serve(mut worker: Worker, tasks: &Receiver<Task>) {
+    while let Ok(task) = tasks.recv() {
+        task(&mut worker);
+    }
+    worker.end();
+}
+
+fn target(url: &DatabaseUrl, read_only: bool) -> Result<Target, Error> {
+    let mut config = (*url.connect).clone();
+    if config.get_application_name().is_none() {
+        config.application_name("claviger");
+    }
+    // Each host has its share, so that one that does not answer leaves time for the next.
+    let hosts = u32::try_from(config.get_hosts().len().max(config.get_hostaddrs().len())).unwrap_or(1).max(1);
+    let patience = config.get_connect_timeout().map(|each| *each * hosts);
+    if patience.is_none() {
+        config.connect_timeout(PATIENCE / hosts);
+    }
+    if config.get_tcp_user_timeout().is_none() {
+        config.tcp_user_timeout(UNACKNOWLEDGED);
+        config.keepalives_idle(Duration::from_secs(10));
+        config.keepalives_interval(Duration::from_secs(3));
+        config.keepalives_retries(3);
+    }
+    // Of several hosts the one that takes changes; a server that has become a standby is left.
+    if !read_only {
+        config.target_session_attrs(TargetSessionAttrs::ReadWrite);
+    }
+    Ok(Target { config, tls: tls::connector(url)?, patience })
+}
