@@ -65,7 +65,8 @@ pub async fn profile(cx: &Cx, id: AccountId) -> Result<Profile, Error> {
     read
 }
 
-/// Whether an account exists and is not disabled: what every use of it asks inside its transaction.
+/// Whether an account exists and is not disabled: what every use of a session asks inside its transaction, which
+/// holds the session. Who disables the account comes to that afterwards.
 ///
 /// # Errors
 /// If the database fails.
@@ -73,7 +74,7 @@ pub fn is_active(tx: &mut Tx<'_>, id: AccountId) -> Result<bool, db::Error> {
     store::is_active(tx, id)
 }
 
-/// Whether an account exists, disabled or not.
+/// Whether an account exists, disabled or not, and goes on to until the end of the transaction.
 ///
 /// # Errors
 /// If the database fails.

@@ -3,7 +3,7 @@
 use super::{Account, NewAccount};
 use crate::base::id::AccountId;
 use crate::base::time::Timestamp;
-use crate::db::{Error, Row, Tx};
+use crate::db::{Error, Lock, Row, Tx};
 use crate::profiles::Profile;
 
 /// Adds an account unless its mailbox is taken. Says whether it did.
@@ -33,10 +33,10 @@ pub(crate) fn is_active(tx: &mut Tx<'_>, id: AccountId) -> Result<bool, Error> {
     Ok(tx.first(sql, &[id.0.into()], |_| Ok(()))?.is_some())
 }
 
-/// Whether an account exists.
+/// Whether an account exists, and goes on to until the end of the transaction.
 pub(crate) fn exists(tx: &mut Tx<'_>, id: AccountId) -> Result<bool, Error> {
     let sql = "SELECT 1 FROM accounts WHERE id = $1";
-    Ok(tx.first(sql, &[id.0.into()], |_| Ok(()))?.is_some())
+    Ok(tx.first_locked(Lock::Share, sql, &[id.0.into()], |_| Ok(()))?.is_some())
 }
 
 /// Gives an account another name. Says whether there is such an account.

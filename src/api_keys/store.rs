@@ -49,7 +49,8 @@ pub(crate) fn delete(tx: &mut Tx<'_>, id: Uuid) -> Result<bool, Error> {
 
 /// Deletes up to `limit` keys that expired before `before`.
 pub(crate) fn sweep(tx: &mut Tx<'_>, before: Timestamp, limit: i64) -> Result<usize, Error> {
-    let sql = "DELETE FROM api_keys WHERE id IN (SELECT id FROM api_keys WHERE expires_at <= $1 LIMIT $2)";
+    let sql = "DELETE FROM api_keys WHERE id IN (SELECT id FROM api_keys WHERE expires_at <= $1 LIMIT $2)
+        AND expires_at <= $1";
     tx.execute(sql, &[before.into(), limit.into()])
 }
 

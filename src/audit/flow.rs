@@ -52,25 +52,25 @@ fn seal_batch(tx: &mut Tx<'_>, key: &MacKey) -> Result<usize, Error> {
     let head = end(tx, key, Side::Head)?;
     let anchored = store::end(tx, Side::Anchor)?.is_some();
     if head.is_none() && (anchored || store::any_sealed(tx)?) {
-        return Err(Broken { place: 0, why: "the mark of the last event is gone".into() }.into());
+        // Another server may have made the first one between these looks.
+        return match end(tx, key, Side::Head)? {
+            Some(_) => Ok(0),
+            None => Err(Broken { place: 0, why: "the mark of the last event is gone".into() }.into()),
+        };
     }
     let events = store::unsealed(tx, BATCH)?;
-    let mut links = Vec::with_capacity(events.len());
+    let mut sealed = Vec::with_capacity(events.len());
     let mut last = head.unwrap_or(Link::START);
     for event in &events {
         last = last.seal(key, event);
-        links.push(last);
+        sealed.push((event.id, last));
     }
-    // The head first: whoever moves it holds its row until the commit, and the others have written nothing.
+    // The head first: where there was none to hold, whoever makes it is alone from here on.
     if events.is_empty() || !advance(tx, key, Side::Head, head, last)? {
         return Ok(0);
     }
-    for (event, link) in events.iter().zip(&links) {
-        if !store::seal(tx, event.id, link)? {
-            return Err(
-                db::Error::Corrupt(format!("event {} went away while it was sealed", event.id)).into()
-            );
-        }
+    if store::seal(tx, &sealed)?.contains(&false) {
+        return Err(db::Error::Corrupt("an event went away while it was sealed".into()).into());
     }
     Ok(events.len())
 }
@@ -237,6 +237,10 @@ pub async fn expire(db: &Db, key: &MacKey, before: Timestamp, batch: usize) -> R
 }
 
 fn expire_batch(tx: &mut Tx<'_>, key: &MacKey, before: Timestamp, batch: usize) -> Result<usize, Error> {
+    // Where nothing was chained nothing goes; else its end is there to be held, by one server at a time.
+    if end(tx, key, Side::Head)?.is_none() {
+        return Ok(0);
+    }
     let anchor = end(tx, key, Side::Anchor)?;
     let mut last = anchor.unwrap_or(Link::START);
     let mut old = 0;
@@ -255,9 +259,9 @@ fn expire_batch(tx: &mut Tx<'_>, key: &MacKey, before: Timestamp, batch: usize) 
     }
 }
 
-/// An end of the chain, proven to be ours.
+/// An end of the chain, proven to be ours, and held.
 fn end(tx: &mut Tx<'_>, key: &MacKey, side: Side) -> Result<Option<Link>, Error> {
-    Ok(checked(key, side, store::end(tx, side)?.as_ref())?)
+    Ok(checked(key, side, store::hold_end(tx, side)?.as_ref())?)
 }
 
 fn checked(key: &MacKey, side: Side, end: Option<&End>) -> Result<Option<Link>, Broken> {

@@ -4,7 +4,7 @@ use super::chain::{End, Link, Side, Stored};
 use super::{Event, Filter};
 use crate::base::id::{self, AccountId};
 use crate::base::time::Timestamp;
-use crate::db::{Error, Row, Tx};
+use crate::db::{Error, Lock, Row, Tx, Value};
 use uuid::Uuid;
 
 /// Adds an event, not yet chained.
@@ -65,10 +65,14 @@ pub(crate) fn sealed_after(tx: &mut Tx<'_>, place: i64, limit: usize) -> Result<
     tx.all(sql, &[place.into(), rows(limit)], read)
 }
 
-/// Writes an event's seal. Says whether it had none.
-pub(crate) fn seal(tx: &mut Tx<'_>, id: Uuid, link: &Link) -> Result<bool, Error> {
+/// Writes the seals of events. Says of each whether it had none.
+pub(crate) fn seal(tx: &mut Tx<'_>, sealed: &[(Uuid, Link)]) -> Result<Vec<bool>, Error> {
     let sql = "UPDATE audit_events SET place = $1, mac = $2 WHERE id = $3 AND place IS NULL";
-    Ok(tx.execute(sql, &[link.place.into(), link.mac.as_slice().into(), id.into()])? == 1)
+    let rows: Vec<[Value<'_>; 3]> = sealed
+        .iter()
+        .map(|(id, link)| [link.place.into(), link.mac.as_slice().into(), (*id).into()])
+        .collect();
+    Ok(tx.execute_each(sql, &rows)?.into_iter().map(|changed| changed == 1).collect())
 }
 
 /// Deletes the sealed events up to a place. Says how many they were.
@@ -104,10 +108,20 @@ pub(crate) fn end_erasure(tx: &mut Tx<'_>, account: AccountId) -> Result<(), Err
     Ok(())
 }
 
+/// An end of the chain, held until the end of the transaction.
+pub(crate) fn hold_end(tx: &mut Tx<'_>, side: Side) -> Result<Option<End>, Error> {
+    let sql = "SELECT place, mac FROM audit_chain WHERE name = $1";
+    tx.first_locked(Lock::Update, sql, &[side.name().into()], read_end)
+}
+
 /// An end of the chain.
 pub(crate) fn end(tx: &mut Tx<'_>, side: Side) -> Result<Option<End>, Error> {
     let sql = "SELECT place, mac FROM audit_chain WHERE name = $1";
-    tx.first(sql, &[side.name().into()], |row| Ok(End { place: row.get(0)?, mac: row.get(1)? }))
+    tx.first(sql, &[side.name().into()], read_end)
+}
+
+fn read_end(row: &Row<'_>) -> Result<End, Error> {
+    Ok(End { place: row.get(0)?, mac: row.get(1)? })
 }
 
 /// Sets an end that there was not. Says whether it did; not, if another was quicker.

@@ -2,7 +2,7 @@
 
 use crate::base::id::AccountId;
 use crate::base::time::Timestamp;
-use crate::db::{Error, Row, Tx};
+use crate::db::{Error, Lock, Row, Tx};
 
 /// An account and its stored hash.
 #[derive(Clone, Debug)]
@@ -44,11 +44,11 @@ pub(crate) fn by_id(tx: &mut Tx<'_>, account: AccountId) -> Result<Option<Stored
 }
 
 /// Whether an account is active and its password still the one that was checked.
-pub(crate) fn is_current(tx: &mut Tx<'_>, stored: &Stored) -> Result<bool, Error> {
+pub(crate) fn is_current(tx: &mut Tx<'_>, stored: &Stored, lock: Lock) -> Result<bool, Error> {
     let sql = "SELECT 1 FROM accounts JOIN passwords ON passwords.account_id = accounts.id
         WHERE accounts.id = $1 AND accounts.disabled_at IS NULL AND passwords.version = $2";
     let values = [stored.account.0.into(), stored.version.into()];
-    Ok(tx.first(sql, &values, |_| Ok(()))?.is_some())
+    Ok(tx.first_locked(lock, sql, &values, |_| Ok(()))?.is_some())
 }
 
 /// Replaces a hash by another of the same password, if it is still there. Says whether it was.

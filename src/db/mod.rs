@@ -18,7 +18,7 @@ pub use error::Error;
 #[cfg(debug_assertions)]
 pub use noted::note_statements;
 pub use place::Place;
-pub use tx::Tx;
+pub use tx::{Lock, Tx};
 pub use value::{Cell, Column, Row, Value};
 
 /// A handle on the database; cheap to clone.
@@ -85,6 +85,9 @@ impl Db {
 
     /// Runs `work` in a transaction that commits if it returns `Ok`. Answers when the commit is durable.
     ///
+    /// Others may change rows meanwhile, but those that `work` has changed, or read by [`Tx::first_locked`]: what
+    /// it decides on has to be one of these, or part of the statement that changes it.
+    ///
     /// # Errors
     /// What `work` returns, or the database's own error; then nothing has changed. Only where a server was lost
     /// during the commit is that not known: [`Error::OutcomeUnknown`].
@@ -96,7 +99,24 @@ impl Db {
     {
         match &self.engine {
             Engine::Sqlite(engine) => engine.write(work).await,
-            Engine::Postgres(engine) => engine.write(work).await,
+            Engine::Postgres(engine) => engine.write(false, work).await,
+        }
+    }
+
+    /// The same, as if it were alone with all others that are written so. It is run again where that was not so,
+    /// and not for what happens often.
+    ///
+    /// # Errors
+    /// As of [`Self::write`].
+    pub async fn write_serializable<T, E, F>(&self, work: F) -> Result<T, E>
+    where
+        F: FnMut(&mut Tx<'_>) -> Result<T, E> + Send + 'static,
+        T: Send + 'static,
+        E: From<Error> + Send + 'static,
+    {
+        match &self.engine {
+            Engine::Sqlite(engine) => engine.write(work).await,
+            Engine::Postgres(engine) => engine.write(true, work).await,
         }
     }
 

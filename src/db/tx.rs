@@ -3,6 +3,15 @@
 use super::value::Source;
 use super::{Error, Row, Value, postgres};
 
+/// How a row is held until the end of the transaction, so that what was decided on it still holds at the commit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Lock {
+    /// Others may hold it too, and nobody may change it.
+    Share,
+    /// Nobody else may hold or change it.
+    Update,
+}
+
 /// An open transaction.
 #[derive(Debug)]
 pub struct Tx<'a>(pub(super) On<'a>);
@@ -48,8 +57,61 @@ impl Tx<'_> {
                 rows.next()?.map(|row| read(&Row(Source::Sqlite(row)))).transpose()
             }
             On::Postgres(session) => {
-                let rows = session.query(sql, values)?;
+                let rows = session.query(sql, None, values)?;
                 rows.first().map(|row| read(&Row(Source::Postgres(row)))).transpose()
+            }
+        }
+    }
+
+    /// The same, and the row is held until the end of the transaction. It is the one that was committed last,
+    /// whoever had to be waited for. SQLite has one writer, who holds everything.
+    ///
+    /// # Errors
+    /// If the statement fails or the row cannot be read.
+    pub fn first_locked<T>(
+        &mut self,
+        lock: Lock,
+        sql: &'static str,
+        values: &[Value<'_>],
+        read: impl FnOnce(&Row<'_>) -> Result<T, Error>,
+    ) -> Result<Option<T>, Error> {
+        let On::Postgres(session) = &mut self.0 else { return self.first(sql, values, read) };
+        prepare(sql, values)?;
+        let rows = session.query(sql, Some(lock), values)?;
+        rows.first().map(|row| read(&Row(Source::Postgres(row)))).transpose()
+    }
+
+    /// The same of all rows, which are held in the order of the answer.
+    ///
+    /// # Errors
+    /// If the statement fails or a row cannot be read.
+    pub fn all_locked<T>(
+        &mut self,
+        lock: Lock,
+        sql: &'static str,
+        values: &[Value<'_>],
+        mut read: impl FnMut(&Row<'_>) -> Result<T, Error>,
+    ) -> Result<Vec<T>, Error> {
+        let On::Postgres(session) = &mut self.0 else { return self.all(sql, values, read) };
+        prepare(sql, values)?;
+        session.query(sql, Some(lock), values)?.iter().map(|row| read(&Row(Source::Postgres(row)))).collect()
+    }
+
+    /// Runs a statement with the values of one row after the other, and says how many rows each changed. A
+    /// server has them all at once.
+    ///
+    /// # Errors
+    /// If a statement fails.
+    pub fn execute_each<'v>(
+        &mut self,
+        sql: &'static str,
+        rows: &[impl AsRef<[Value<'v>]>],
+    ) -> Result<Vec<usize>, Error> {
+        match &mut self.0 {
+            On::Sqlite(_) => rows.iter().map(|values| self.execute(sql, values.as_ref())).collect(),
+            On::Postgres(session) => {
+                rows.iter().try_for_each(|values| prepare(sql, values.as_ref()))?;
+                session.execute_each(sql, rows)
             }
         }
     }
@@ -75,9 +137,11 @@ impl Tx<'_> {
                 }
                 Ok(out)
             }
-            On::Postgres(session) => {
-                session.query(sql, values)?.iter().map(|row| read(&Row(Source::Postgres(row)))).collect()
-            }
+            On::Postgres(session) => session
+                .query(sql, None, values)?
+                .iter()
+                .map(|row| read(&Row(Source::Postgres(row))))
+                .collect(),
         }
     }
 

@@ -152,7 +152,7 @@ impl Admitted<'_> {
                     let failures = match claim {
                         Some((_, new)) => new.failures,
                         None => {
-                            let failures = schedule.after(store::count(tx, digest)?, now);
+                            let failures = schedule.after(store::hold(tx, digest, now)?, now);
                             store::set(tx, digest, Count { failures, last_failed_at: now })?;
                             throttled |= failures == schedule.free;
                             failures

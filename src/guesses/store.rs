@@ -11,12 +11,18 @@ pub(crate) fn count(tx: &mut Tx<'_>, subject: &[u8]) -> Result<Option<Count>, Er
     tx.first(sql, &[subject.into()], read)
 }
 
-/// Sets a count.
+/// The failures of a subject, none where there were none, held until the end of the transaction.
+pub(crate) fn hold(tx: &mut Tx<'_>, subject: &[u8], now: Timestamp) -> Result<Option<Count>, Error> {
+    let sql = "INSERT INTO guesses (subject, failures, last_failed_at) VALUES ($1, 0, $2)
+        ON CONFLICT (subject) DO UPDATE SET failures = guesses.failures
+        RETURNING failures, last_failed_at";
+    Ok(tx.first(sql, &[subject.into(), now.into()], read)?.filter(|count| count.failures > 0))
+}
+
+/// Sets a count that is held.
 pub(crate) fn set(tx: &mut Tx<'_>, subject: &[u8], count: Count) -> Result<(), Error> {
-    let sql = "INSERT INTO guesses (subject, failures, last_failed_at) VALUES ($1, $2, $3)
-        ON CONFLICT (subject) DO UPDATE SET
-            failures = excluded.failures, last_failed_at = excluded.last_failed_at";
-    tx.execute(sql, &[subject.into(), count.failures.into(), count.last_failed_at.into()])?;
+    let sql = "UPDATE guesses SET failures = $1, last_failed_at = $2 WHERE subject = $3";
+    tx.execute(sql, &[count.failures.into(), count.last_failed_at.into(), subject.into()])?;
     Ok(())
 }
 
@@ -82,14 +88,15 @@ pub(crate) fn forget_but(tx: &mut Tx<'_>, account: AccountId, network: &str) -> 
 /// Deletes up to `limit` counts that rest since before `before`.
 pub(crate) fn sweep(tx: &mut Tx<'_>, before: Timestamp, limit: i64) -> Result<usize, Error> {
     let sql = "DELETE FROM guesses WHERE subject IN
-        (SELECT subject FROM guesses WHERE last_failed_at <= $1 LIMIT $2)";
+        (SELECT subject FROM guesses WHERE last_failed_at <= $1 LIMIT $2) AND last_failed_at <= $1";
     tx.execute(sql, &[before.into(), limit.into()])
 }
 
 /// Deletes up to `limit` networks that were not used since before `before`.
 pub(crate) fn sweep_networks(tx: &mut Tx<'_>, before: Timestamp, limit: i64) -> Result<usize, Error> {
     let sql = "DELETE FROM known_networks WHERE (account_id, network) IN
-        (SELECT account_id, network FROM known_networks WHERE last_used_at <= $1 LIMIT $2)";
+        (SELECT account_id, network FROM known_networks WHERE last_used_at <= $1 LIMIT $2)
+        AND last_used_at <= $1";
     tx.execute(sql, &[before.into(), limit.into()])
 }
 

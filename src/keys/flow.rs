@@ -96,7 +96,7 @@ async fn raise(db: &Db, active: &Life, policy: &Policy) -> Result<bool, Error> {
     if active.token_life >= lives.token && active.cache_life >= lives.cache {
         return Ok(true);
     }
-    db.write(move |tx| Ok(store::raise(tx, &kid, lives)?)).await
+    db.write_serializable(move |tx| Ok(store::raise(tx, &kid, lives)?)).await
 }
 
 /// Does what the schedule asks for at this time. Any server may, as often as it likes.
@@ -345,7 +345,7 @@ where
     F: FnMut(&mut Tx<'_>) -> Result<bool, db::Error> + Send + 'static,
 {
     let added = events.clone();
-    let done = db.write(move |tx| {
+    let done = db.write_serializable(move |tx| {
         if !work(tx)? {
             return Err(Undone::Overtaken);
         }

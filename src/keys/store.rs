@@ -90,10 +90,12 @@ pub(crate) fn raise(tx: &mut Tx<'_>, kid: &str, lives: Lives) -> Result<bool, Er
     Ok(tx.execute(sql, &[seconds(lives.token).into(), seconds(lives.cache).into(), kid.into()])? == 1)
 }
 
-/// The id and state of every key, in the order of their ids.
+/// The id and state of every key, in the order of their ids' bytes: a database may have another of its own.
 pub(crate) fn states(tx: &mut Tx<'_>) -> Result<Vec<(String, State)>, Error> {
-    let sql = "SELECT kid, state FROM signing_keys ORDER BY kid";
-    tx.all(sql, &[], |row| Ok((row.get(0)?, state(&row.get::<String>(1)?)?)))
+    let sql = "SELECT kid, state FROM signing_keys";
+    let mut states = tx.all(sql, &[], |row| Ok((row.get(0)?, state(&row.get::<String>(1)?)?)))?;
+    states.sort_by(|one: &(String, State), other| one.0.cmp(&other.0));
+    Ok(states)
 }
 
 /// All keys, oldest first.

@@ -5,6 +5,7 @@ use crate::app::{self, Cx};
 use crate::audit::{self, Kind};
 use crate::credentials::flow::{Verified, Who, log_wrong, verify};
 use crate::credentials::{self, Password};
+use crate::db::Lock;
 use crate::guesses;
 use crate::sessions::{self, Session, Tokens};
 
@@ -33,7 +34,7 @@ async fn open(cx: Cx, verified: Verified, session: Session) -> Result<bool, Erro
         .app
         .db
         .write::<_, Error, _>(move |tx| {
-            if !verified.still_holds(tx)? {
+            if !verified.still_holds(tx, Lock::Share)? {
                 return Ok(None);
             }
             let too_many = sessions::flow::open(tx, &asked, &session)?;

@@ -10,7 +10,7 @@ use crate::audit::{self, Event, Kind};
 use crate::base::id::{self, AccountId, SessionId};
 use crate::base::random;
 use crate::base::time::Timestamp;
-use crate::db::{self, Tx};
+use crate::db::{self, Lock, Tx};
 use crate::keys::KeySet;
 use crate::status::{self, Ended};
 use claviger_crypto::token::RefreshToken;
@@ -69,8 +69,7 @@ pub fn open(tx: &mut Tx<'_>, cx: &Cx, session: &Session) -> Result<Option<(Vec<E
     }
     let (account, id) = (session.account, session.id);
     let Some(oldest) = store::older_than(tx, account, id, MOST - 1, cx.now)? else { return Ok(None) };
-    let number = store::next_end(tx)?;
-    let ended = store::end_many(tx, account, oldest, id, number, cx.now)?;
+    let ended = end_many(tx, account, oldest, id, cx.now)?;
     let detail = format!("{} sessions: the account has more than {MOST}", ended.len());
     let origin = audit::Origin { actor: audit::Actor::System, ..cx.origin.clone() };
     let event = Event::new(Kind::Revoke, origin, cx.now).account(account).detail(detail);
@@ -148,18 +147,8 @@ impl Rotation {
     }
 
     fn run(&self, tx: &mut Tx<'_>) -> Result<Outcome, Error> {
-        // Where transactions overlap, another caller may be quicker between the look and the change; then
-        // the second look finds the token spent.
-        for _ in 0..2 {
-            if let Some(outcome) = self.attempt(tx)? {
-                return Ok(outcome);
-            }
-        }
-        Err(db::Error::Unavailable("a session is being changed by others".into()).into())
-    }
-
-    fn attempt(&self, tx: &mut Tx<'_>) -> Result<Option<Outcome>, Error> {
-        let session = store::find(tx, self.session)?.ok_or(Error::Refused("its session is gone"))?;
+        let session = store::find(tx, self.session, Some(Lock::Update))?;
+        let session = session.ok_or(Error::Refused("its session is gone"))?;
         if !session.is_live(self.cx.now) {
             return Err(Error::Refused("its session has ended"));
         }
@@ -167,12 +156,12 @@ impl Rotation {
             return Err(Error::Refused("its account is disabled or gone"));
         }
         match judge(session.known(), self.generation, &self.digest, self.cx.now) {
-            Verdict::Reuse => self.end_for_reuse(tx, &session).map(Some),
+            Verdict::Reuse => self.end_for_reuse(tx, &session),
             Verdict::Unknown => Err(Error::Refused("its session does not know it")),
             Verdict::Rotate | Verdict::Repeat if !self.may_have_scope(&session) => Err(Error::Scope),
             Verdict::Rotate if self.is_too_often(&session) => Err(Error::TooOften),
             Verdict::Rotate => self.rotate(tx, session),
-            Verdict::Repeat => self.repeat(tx, session).map(Some),
+            Verdict::Repeat => self.repeat(tx, session),
         }
     }
 
@@ -187,8 +176,7 @@ impl Rotation {
         config.limits && refresh::is_too_often(session.generation, age, config.access_token_ttl)
     }
 
-    /// `None` if another caller was quicker.
-    fn rotate(&self, tx: &mut Tx<'_>, session: Session) -> Result<Option<Outcome>, Error> {
+    fn rotate(&self, tx: &mut Tx<'_>, session: Session) -> Result<Outcome, Error> {
         let cx = &self.cx;
         let expires_at = lifetime(cx).expiry(cx.now, session.absolute_expires_at);
         let until = access_expiry(cx, expires_at);
@@ -204,13 +192,13 @@ impl Rotation {
             ..session
         };
         if !store::rotate(tx, &used, self.generation)? {
-            return Ok(None);
+            return Err(db::Error::Corrupt("a session changed while it was held".into()).into());
         }
         let event = cx.event(Kind::Refresh).by_owner(used.account).session(used.id);
         if cx.app.config.audit_refreshes {
             audit::flow::append(tx, &event)?;
         }
-        Ok(Some(Outcome::Refreshed { session: Box::new(used), until, event: Some(event) }))
+        Ok(Outcome::Refreshed { session: Box::new(used), until, event: Some(event) })
     }
 
     /// The same successor again; the session is not used by it, but gives one more access token.
@@ -253,7 +241,7 @@ pub async fn of_refresh_token(cx: &Cx, token: &str) -> Result<Option<Session>, E
     cx.app
         .db
         .read(move |tx| {
-            let Some(session) = store::find(tx, id)?.filter(|session| session.is_live(now)) else {
+            let Some(session) = store::find(tx, id, None)?.filter(|session| session.is_live(now)) else {
                 return Ok(None);
             };
             let verdict = judge(session.known(), generation, &digest, now);
@@ -269,7 +257,7 @@ pub async fn of_refresh_token(cx: &Cx, token: &str) -> Result<Option<Session>, E
 /// # Errors
 /// If the database fails.
 pub async fn find(cx: &Cx, id: SessionId) -> Result<Option<Session>, Error> {
-    cx.app.db.read(move |tx| Ok(store::find(tx, id)?)).await
+    cx.app.db.read(move |tx| Ok(store::find(tx, id, None)?)).await
 }
 
 /// Live sessions of an account, the newest first: at most `limit`, from the one before `before` on.
@@ -328,20 +316,49 @@ pub fn end_in(
     now: Timestamp,
 ) -> Result<Vec<Ended>, db::Error> {
     let (last, none) = (SessionId(Uuid::max()), SessionId(Uuid::nil()));
-    let number = store::next_end(tx)?;
     match which {
-        Which::All => store::end_many(tx, account, last, none, number, now),
-        Which::AllBut(id) => store::end_many(tx, account, last, id, number, now),
-        Which::One(id) => Ok(store::end_one(tx, account, id, number, now)?.into_iter().collect()),
+        Which::All => end_many(tx, account, last, none, now),
+        Which::AllBut(id) => end_many(tx, account, last, id, now),
+        Which::One(id) => end_one(tx, account, id, now),
     }
 }
 
-/// Whether a session is live: what a change asks inside its transaction, long after its token was checked.
+/// The sessions first, then the number: in this order everybody takes them, so that nobody waits in a circle.
+fn end_many(
+    tx: &mut Tx<'_>,
+    account: AccountId,
+    last: SessionId,
+    but: SessionId,
+    now: Timestamp,
+) -> Result<Vec<Ended>, db::Error> {
+    if !store::hold_live(tx, account, last, but, now)? {
+        return Ok(Vec::new());
+    }
+    let number = store::next_end(tx)?;
+    store::end_many(tx, account, last, but, number, now)
+}
+
+fn end_one(
+    tx: &mut Tx<'_>,
+    account: AccountId,
+    id: SessionId,
+    now: Timestamp,
+) -> Result<Vec<Ended>, db::Error> {
+    let held = store::find(tx, id, Some(Lock::Update))?;
+    if !held.is_some_and(|session| session.account == account && session.is_live(now)) {
+        return Ok(Vec::new());
+    }
+    let number = store::next_end(tx)?;
+    Ok(store::end_one(tx, account, id, number, now)?.into_iter().collect())
+}
+
+/// Whether a session is live, and goes on to until the end of the transaction: what a change asks, long after its
+/// token was checked. Who needs the account too has to hold that first.
 ///
 /// # Errors
 /// If the database fails.
 pub fn is_live(tx: &mut Tx<'_>, id: SessionId, now: Timestamp) -> Result<bool, db::Error> {
-    Ok(store::find(tx, id)?.is_some_and(|session| session.is_live(now)))
+    Ok(store::find(tx, id, Some(Lock::Update))?.is_some_and(|session| session.is_live(now)))
 }
 
 /// How many live sessions an account has.

@@ -5,7 +5,7 @@ use super::refresh::SpentTimes;
 use super::scope::Scope;
 use crate::base::id::{AccountId, SessionId};
 use crate::base::time::Timestamp;
-use crate::db::{Error, Row, Tx};
+use crate::db::{Error, Lock, Row, Tx};
 use crate::status::Ended;
 
 /// Adds a session.
@@ -36,13 +36,16 @@ pub(crate) fn insert(tx: &mut Tx<'_>, session: &Session) -> Result<(), Error> {
     Ok(())
 }
 
-/// A session by its id.
-pub(crate) fn find(tx: &mut Tx<'_>, id: SessionId) -> Result<Option<Session>, Error> {
+/// A session by its id; with a lock as it stays until the end of the transaction.
+pub(crate) fn find(tx: &mut Tx<'_>, id: SessionId, lock: Option<Lock>) -> Result<Option<Session>, Error> {
     let sql = "SELECT id, account_id, client_id, scope, created_at, last_used_at, absolute_expires_at,
             expires_at, access_expires_at, ended_at, generation, refresh_digest, spent_at, status_index,
             address, user_agent
         FROM sessions WHERE id = $1";
-    tx.first(sql, &[id.0.into()], read)
+    match lock {
+        Some(lock) => tx.first_locked(lock, sql, &[id.0.into()], read),
+        None => tx.first(sql, &[id.0.into()], read),
+    }
 }
 
 /// Live sessions of an account, the newest first, from the one before `before` on.
@@ -92,7 +95,22 @@ pub(crate) fn extend_access(tx: &mut Tx<'_>, id: SessionId, until: Timestamp) ->
     Ok(tx.execute(sql, &[until.into(), id.0.into()])? == 1)
 }
 
-/// Takes the next number for ends. Whoever takes one later commits later.
+/// Holds the live sessions of an account with ids up to `last`, but for `but`. Says whether there are any.
+pub(crate) fn hold_live(
+    tx: &mut Tx<'_>,
+    account: AccountId,
+    last: SessionId,
+    but: SessionId,
+    now: Timestamp,
+) -> Result<bool, Error> {
+    let sql = "SELECT id FROM sessions
+        WHERE account_id = $1 AND id <= $2 AND id <> $3 AND ended_at IS NULL AND expires_at > $4
+        ORDER BY id";
+    let values = [account.0.into(), last.0.into(), but.0.into(), now.into()];
+    Ok(!tx.all_locked(Lock::Update, sql, &values, |_| Ok(()))?.is_empty())
+}
+
+/// Takes the next number for ends. Everybody waits for who holds the last one, so it is taken late. Whoever takes one later commits later.
 pub(crate) fn next_end(tx: &mut Tx<'_>) -> Result<i64, Error> {
     let sql = "UPDATE counters SET next = next + 1 WHERE name = 'session_end' RETURNING next";
     let next = tx.first(sql, &[], |row| row.get(0))?;
@@ -160,7 +178,8 @@ pub(crate) fn erase(tx: &mut Tx<'_>, account: AccountId) -> Result<(), Error> {
 /// Deletes up to `limit` sessions that were over before `before`, as were their access tokens. Says how many.
 pub(crate) fn sweep(tx: &mut Tx<'_>, before: Timestamp, limit: i64) -> Result<usize, Error> {
     let sql = "DELETE FROM sessions WHERE id IN
-        (SELECT id FROM sessions WHERE expires_at <= $1 AND access_expires_at <= $1 LIMIT $2)";
+        (SELECT id FROM sessions WHERE expires_at <= $1 AND access_expires_at <= $1 LIMIT $2)
+        AND expires_at <= $1 AND access_expires_at <= $1";
     tx.execute(sql, &[before.into(), limit.into()])
 }
 

@@ -11,7 +11,7 @@ use crate::audit::{self, Kind};
 use crate::base::email::Email;
 use crate::base::id::{self, AccountId, SessionId};
 use crate::base::random;
-use crate::db::Tx;
+use crate::db::{Lock, Tx};
 use crate::guesses;
 use crate::sessions::{self, Which};
 
@@ -104,10 +104,11 @@ pub async fn change_password(
     let phc = hash(cx, &new).await?;
     let now = cx.now;
     let change = move |tx: &mut Tx<'_>| {
+        let holds = verified.still_holds(tx, Lock::Update)?;
         if !sessions::flow::is_live(tx, session, now)? {
             return Err(Error::SessionEnded);
         }
-        let changed = verified.still_holds(tx)? && store::set(tx, account, &phc, now)?;
+        let changed = holds && store::set(tx, account, &phc, now)?;
         if changed { Ok(()) } else { Err(Error::Wrong) }
     };
     app::to_its_end(store_password(cx.clone(), account, sessions, change)).await
@@ -187,10 +188,11 @@ async fn remove(cx: Cx, account: AccountId, by_owner: Option<(Verified, SessionI
         .db
         .write::<_, Error, _>(move |tx| {
             if let Some((verified, session)) = &by_owner {
+                let holds = verified.still_holds(tx, Lock::Update)?;
                 if !sessions::flow::is_live(tx, *session, now)? {
                     return Err(Error::SessionEnded);
                 }
-                if !verified.still_holds(tx)? {
+                if !holds {
                     return Err(Error::Wrong);
                 }
             }

@@ -8,7 +8,7 @@ use crate::base::id::{AccountId, SessionId};
 use crate::base::random;
 use crate::credentials::store::{self, Stored};
 use crate::credentials::{Error, Password};
-use crate::db::{self, Tx};
+use crate::db::{self, Lock, Tx};
 use crate::guesses::{self, OWN_MOST, flow::Guessed};
 use crate::sessions::{self, Which};
 use claviger_crypto::password::{Hasher, OutOfMemory, Params, PasswordHash};
@@ -33,12 +33,13 @@ impl Verified {
         self.0.account
     }
 
-    /// Whether the account is active and its password still the one that was checked.
+    /// Whether the account is active and its password still the one that was checked. It stays so until the end
+    /// of the transaction.
     ///
     /// # Errors
     /// If the database fails.
-    pub fn still_holds(&self, tx: &mut Tx<'_>) -> Result<bool, db::Error> {
-        store::is_current(tx, &self.0)
+    pub fn still_holds(&self, tx: &mut Tx<'_>, lock: Lock) -> Result<bool, db::Error> {
+        store::is_current(tx, &self.0, lock)
     }
 }
 

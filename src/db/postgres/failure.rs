@@ -54,8 +54,10 @@ impl Failure {
         }
         let code = said.code().code();
         let (error, then) = match code {
-            // Serialization failure, deadlock.
-            "40001" | "40P01" => (Error::Unavailable(text), Then::TryAgain),
+            // Serialization failure, deadlock, a lock that others hold for too long.
+            "40001" | "40P01" | "55P03" => (Error::Unavailable(text), Then::TryAgain),
+            // Whether a commit was kept is not known.
+            "40003" | "08006" | "08007" => (Error::Unavailable(text), Then::Reconnect),
             "23505" => (Error::Statement(text), Then::TryOnceMore),
             "25006" => (Error::Unavailable(text), Then::ReadOnly),
             // A schema that has changed: another connection may be better off.

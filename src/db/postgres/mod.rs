@@ -1,8 +1,8 @@
 //! PostgreSQL: a few threads, each with a connection of its own, behind a bounded queue.
 //!
-//! Writes run SERIALIZABLE, so that a closure may read and then write as if it were alone, as it is on SQLite;
-//! who meets another is run again. Reads see one moment. A server that is away is noticed at once or within
-//! two seconds, and used again by the first transaction after its return.
+//! Writes are READ COMMITTED and hold the rows that they decide on; those that cannot are SERIALIZABLE, and who
+//! meets another is run again. Reads see one moment. A server that is away is noticed at once or within two
+//! seconds, and used again by the first transaction after its return.
 
 mod decision;
 mod failure;
@@ -35,6 +35,9 @@ const QUEUE: usize = 1024;
 /// its caller waits in all.
 const PATIENCE: Duration = Duration::from_millis(1800);
 
+/// The same for an operator's command, which reads more and keeps nobody waiting.
+const PATIENCE_OF_COMMANDS: Duration = Duration::from_secs(60);
+
 /// The same for migrations: another server may be at them.
 const MIGRATIONS: Duration = Duration::from_secs(60);
 
@@ -48,6 +51,8 @@ type Task = Box<dyn FnOnce(&mut Worker) + Send>;
 pub(super) struct Postgres {
     pool: Arc<Pool>,
     read_only: bool,
+    /// How long the caller of a transaction waits.
+    patience: Duration,
 }
 
 struct Pool {
@@ -82,18 +87,18 @@ impl Postgres {
             );
         }
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let opened = Self::start(url, (4 * cores).clamp(4, 32), false)?;
+        let opened = Self::start(url, (4 * cores).clamp(4, 32), false, PATIENCE)?;
         let migrated = opened.at_once(Access::Migrate, MIGRATIONS, move |tx| migrate::run(tx, now));
         migrated.map_err(|error| opened.placed(error))?;
         Ok(opened)
     }
 
     pub(super) fn open_beside(url: &DatabaseUrl) -> Result<Self, Error> {
-        Self::start(url, 1, false)?.with_schema()
+        Self::start(url, 1, false, PATIENCE_OF_COMMANDS)?.with_schema()
     }
 
     pub(super) fn open_read_only(url: &DatabaseUrl) -> Result<Self, Error> {
-        Self::start(url, 1, true)?.with_schema()
+        Self::start(url, 1, true, PATIENCE_OF_COMMANDS)?.with_schema()
     }
 
     fn with_schema(self) -> Result<Self, Error> {
@@ -119,8 +124,8 @@ impl Postgres {
     }
 
     #[allow(clippy::disallowed_methods)] // The pool is one of the few places that start threads.
-    fn start(url: &DatabaseUrl, threads: usize, read_only: bool) -> Result<Self, Error> {
-        let target = target(url, read_only)?;
+    fn start(url: &DatabaseUrl, threads: usize, read_only: bool, patience: Duration) -> Result<Self, Error> {
+        let target = target(url, read_only, patience)?;
         let (queue, tasks) = bounded::<Task>(QUEUE);
         let mut pool = Pool { queue: Some(queue), threads: Vec::new(), shown: url.to_string() };
         for number in 0..threads {
@@ -131,10 +136,10 @@ impl Postgres {
                 .map_err(|error| Error::Unavailable(error.to_string()))?;
             pool.threads.push(thread);
         }
-        Ok(Self { pool: Arc::new(pool), read_only })
+        Ok(Self { pool: Arc::new(pool), read_only, patience })
     }
 
-    pub(super) async fn write<T, E, F>(&self, work: F) -> Result<T, E>
+    pub(super) async fn write<T, E, F>(&self, alone: bool, work: F) -> Result<T, E>
     where
         F: FnMut(&mut Tx<'_>) -> Result<T, E> + Send + 'static,
         T: Send + 'static,
@@ -143,7 +148,7 @@ impl Postgres {
         if self.read_only {
             return Err(unavailable("it was opened for reading").into());
         }
-        self.run(Access::Write, work).await
+        self.run(if alone { Access::Serializable } else { Access::Write }, work).await
     }
 
     pub(super) async fn read<T, E, F>(&self, work: F) -> Result<T, E>
@@ -164,8 +169,8 @@ impl Postgres {
         let (reply, answer) = oneshot::channel();
         let decision = Decision::default();
         // A caller that has gone away does not undo its change.
-        self.submit(access, PATIENCE, decision.clone(), work, |outcome| drop(reply.send(outcome)))?;
-        match tokio::time::timeout(PATIENCE, answer).await {
+        self.submit(access, self.patience, decision.clone(), work, |outcome| drop(reply.send(outcome)))?;
+        match tokio::time::timeout(self.patience, answer).await {
             Ok(Ok(outcome)) => outcome,
             Ok(Err(_)) => Err(unavailable("its threads have stopped").into()),
             Err(_) if decision.give_up() => Err(unavailable("it does not answer").into()),
@@ -221,7 +226,7 @@ fn serve(mut worker: Worker, tasks: &Receiver<Task>) {
     worker.end();
 }
 
-fn target(url: &DatabaseUrl, read_only: bool) -> Result<Target, Error> {
+fn target(url: &DatabaseUrl, read_only: bool, statement: Duration) -> Result<Target, Error> {
     let mut config = (*url.connect).clone();
     if config.get_application_name().is_none() {
         config.application_name("claviger");
@@ -242,5 +247,5 @@ fn target(url: &DatabaseUrl, read_only: bool) -> Result<Target, Error> {
     if !read_only {
         config.target_session_attrs(TargetSessionAttrs::ReadWrite);
     }
-    Ok(Target { config, tls: tls::connector(url)?, patience, pooled: Arc::default() })
+    Ok(Target { config, tls: tls::connector(url)?, patience, statement, pooled: Arc::default() })
 }

@@ -8,7 +8,9 @@
 
 use super::failure::{Failure, Then, chain};
 use super::values::{check, type_of};
-use crate::db::{Error, Value};
+use crate::db::{Error, Lock, Value};
+use futures_util::future::try_join_all;
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -19,14 +21,14 @@ use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, Config, Row, SimpleQueryMessage, Statement};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-/// The longest that a statement may run, by the server's watch.
-const STATEMENT: Duration = Duration::from_secs(5);
-
-/// The longest that a step of a migration may run, and wait for another server's.
+/// The longest that a step of a migration may run.
 const MIGRATION: Duration = Duration::from_secs(300);
 
-/// How much longer than that an answer may take until the connection counts as lost.
-const GRACE: Duration = Duration::from_secs(1);
+/// How long it may wait for a table; all who come after it wait for as long.
+const MIGRATION_LOCK: Duration = Duration::from_secs(3);
+
+/// How much longer than a statement may run an answer may take, until the connection counts as lost.
+const GRACE: Duration = Duration::from_millis(500);
 
 /// How long saying goodbye may take.
 const GOODBYE: Duration = Duration::from_millis(200);
@@ -38,6 +40,8 @@ pub(super) struct Target {
     pub(super) tls: MakeRustlsConnect,
     /// How long connecting may take in all, where the operator has said so.
     pub(super) patience: Option<Duration>,
+    /// The longest that a statement may run, by the server's watch: nobody waits for longer.
+    pub(super) statement: Duration,
     /// Whether a pooler was noticed, on any of the connections.
     pub(super) pooled: Arc<AtomicBool>,
 }
@@ -47,22 +51,24 @@ pub(super) struct Target {
 pub(super) enum Access {
     /// Reads one moment.
     Read,
-    /// Changes as if it were alone.
+    /// Changes; each statement sees what was committed last.
     Write,
-    /// The same, while all other changes wait, on every server: after it has met others too often.
-    Alone,
-    /// The same as `Write`, with time to change the schema.
+    /// Changes as if it were alone.
+    Serializable,
+    /// The same, with time to change the schema.
     Migrate,
 }
 
 /// An open connection.
 pub(in crate::db) struct Session {
     client: Client,
-    statements: HashMap<&'static str, Statement>,
+    statements: HashMap<(&'static str, Option<Lock>), Statement>,
     /// The first failure of the transaction at work.
     failure: Option<Failure>,
     /// The longest that an answer may take now.
     limit: Duration,
+    /// The longest that a statement may run.
+    statement: Duration,
     /// What serves the connection, by its number on the server.
     backend: Option<String>,
     pooled: Arc<AtomicBool>,
@@ -107,7 +113,8 @@ impl Session {
             client,
             statements: HashMap::new(),
             failure: None,
-            limit: STATEMENT + GRACE,
+            limit,
+            statement: target.statement,
             backend: None,
             pooled: target.pooled.clone(),
             forgetful: false,
@@ -148,22 +155,24 @@ impl Session {
     /// Opens a transaction, within `limit`: nothing is lost yet if the connection turns out to be dead.
     pub(super) fn begin(&mut self, access: Access, limit: Duration) -> Result<(), Failure> {
         let (mode, most) = match access {
-            Access::Read => ("ISOLATION LEVEL REPEATABLE READ READ ONLY", STATEMENT),
-            Access::Write | Access::Alone => ("ISOLATION LEVEL SERIALIZABLE READ WRITE", STATEMENT),
+            Access::Read => ("ISOLATION LEVEL REPEATABLE READ READ ONLY", self.statement),
+            Access::Write => ("ISOLATION LEVEL READ COMMITTED READ WRITE", self.statement),
+            Access::Serializable => ("ISOLATION LEVEL SERIALIZABLE READ WRITE", self.statement),
             Access::Migrate => ("ISOLATION LEVEL SERIALIZABLE READ WRITE", MIGRATION),
         };
         self.failure = None;
         let milliseconds = most.as_millis();
+        let locked = most.min(MIGRATION_LOCK).mul_f32(0.9).as_millis();
         // For this transaction alone, since a pooler gives the connection to others afterwards.
         let mut sql = format!(
             "BEGIN {mode}; SET LOCAL statement_timeout = {milliseconds}; \
-            SET LOCAL idle_in_transaction_session_timeout = {milliseconds}"
+            SET LOCAL idle_in_transaction_session_timeout = {milliseconds}; SET LOCAL lock_timeout = {locked}"
         );
         if self.forgetful && access != Access::Read {
             sql.push_str("; SET LOCAL synchronous_commit = on");
         }
         if self.genuine {
-            sql.push_str(own_ways(access));
+            sql.push_str(plans(access));
         }
         sql.push_str("; SELECT pg_backend_pid()");
         self.limit = limit;
@@ -201,7 +210,7 @@ impl Session {
 
     pub(in crate::db) fn execute(&mut self, sql: &'static str, values: &[Value<'_>]) -> Result<usize, Error> {
         self.remember(|session| {
-            let changed = match session.prepared(sql, values)? {
+            let changed = match session.prepared(sql, None, values)? {
                 Some(statement) => session.run(session.client.execute(&statement, &as_parameters(values)))?,
                 None => session.run(session.client.execute_typed(sql, &as_typed(values)))?,
             };
@@ -212,11 +221,35 @@ impl Session {
     pub(in crate::db) fn query(
         &mut self,
         sql: &'static str,
+        lock: Option<Lock>,
         values: &[Value<'_>],
     ) -> Result<Vec<Row>, Error> {
-        self.remember(|session| match session.prepared(sql, values)? {
+        self.remember(|session| match session.prepared(sql, lock, values)? {
             Some(statement) => session.run(session.client.query(&statement, &as_parameters(values))),
-            None => session.run(session.client.query_typed(sql, &as_typed(values))),
+            None => session.run(session.client.query_typed(&locking(sql, lock), &as_typed(values))),
+        })
+    }
+
+    /// One statement for many rows, all sent before the first answer is there.
+    pub(in crate::db) fn execute_each<'v>(
+        &mut self,
+        sql: &'static str,
+        rows: &[impl AsRef<[Value<'v>]>],
+    ) -> Result<Vec<usize>, Error> {
+        self.remember(|session| {
+            let mut statement = None;
+            for values in rows {
+                statement = session.prepared(sql, None, values.as_ref())?;
+            }
+            let (client, statement) = (&session.client, &statement);
+            let sent = rows.iter().map(|values| async move {
+                match statement {
+                    Some(statement) => client.execute(statement, &as_parameters(values.as_ref())).await,
+                    None => client.execute_typed(sql, &as_typed(values.as_ref())).await,
+                }
+            });
+            let changed = session.run(try_join_all(sent))?;
+            Ok(changed.into_iter().map(|changed| usize::try_from(changed).unwrap_or(usize::MAX)).collect())
         })
     }
 
@@ -225,15 +258,20 @@ impl Session {
     }
 
     /// A statement, prepared at its first use on this connection; none behind a pooler.
-    fn prepared(&mut self, sql: &'static str, values: &[Value<'_>]) -> Result<Option<Statement>, Failure> {
+    fn prepared(
+        &mut self,
+        sql: &'static str,
+        lock: Option<Lock>,
+        values: &[Value<'_>],
+    ) -> Result<Option<Statement>, Failure> {
         if self.pooled.load(Ordering::Relaxed) {
             return Ok(None);
         }
-        let statement = match self.statements.get(sql) {
+        let statement = match self.statements.get(&(sql, lock)) {
             Some(statement) => statement.clone(),
             None => {
-                let statement = self.run(self.client.prepare(sql))?;
-                self.statements.insert(sql, statement.clone());
+                let statement = self.run(self.client.prepare(&locking(sql, lock)))?;
+                self.statements.insert((sql, lock), statement.clone());
                 statement
             }
         };
@@ -273,15 +311,21 @@ fn as_typed<'a>(values: &'a [Value<'_>]) -> Vec<(&'a (dyn ToSql + Sync), Type)> 
     values.iter().map(|value| (value as &(dyn ToSql + Sync), type_of(value))).collect()
 }
 
-/// What only PostgreSQL itself understands: the engines that speak as it does have no need of it.
-///
-/// An index scan locks what it read and a scan of the table all of it, so that transactions would fail for
-/// nothing. All changes share a lock that one can have for itself; it is taken before the first look at the
-/// data, so that what it waited for is seen.
-fn own_ways(access: Access) -> &'static str {
+/// A query that holds its rows.
+fn locking(sql: &'static str, lock: Option<Lock>) -> Cow<'static, str> {
+    match lock {
+        None => sql.into(),
+        Some(Lock::Share) => format!("{sql} FOR SHARE").into(),
+        Some(Lock::Update) => format!("{sql} FOR UPDATE").into(),
+    }
+}
+
+/// How PostgreSQL itself shall plan. Compiling takes longer than any statement here. Where transactions are to
+/// be as if alone, a scan of an index holds what it read and a scan of a table all of it, so that they would
+/// fail for nothing.
+fn plans(access: Access) -> &'static str {
     match access {
-        Access::Read | Access::Migrate => "; SET LOCAL enable_seqscan = off",
-        Access::Write => "; SET LOCAL enable_seqscan = off; LOCK TABLE schema_history IN ROW SHARE MODE",
-        Access::Alone => "; SET LOCAL enable_seqscan = off; LOCK TABLE schema_history IN EXCLUSIVE MODE",
+        Access::Serializable => "; SET LOCAL jit = off; SET LOCAL enable_seqscan = off",
+        Access::Read | Access::Write | Access::Migrate => "; SET LOCAL jit = off",
     }
 }

@@ -15,10 +15,6 @@ use std::time::{Duration, Instant};
 /// The most tries of one transaction.
 const TRIES: u32 = 10;
 
-/// How many of them are made side by side with others. Where short transactions follow each other without end,
-/// a long one would never get its turn.
-const TRIES_AMONG_OTHERS: u32 = 2;
-
 /// The most tries where a key was there already: that is rarely a matter of time.
 const TRIES_OF_A_DUPLICATE: u32 = 3;
 
@@ -55,10 +51,6 @@ impl Worker {
         let mut number = 0;
         loop {
             number += 1;
-            let access = match access {
-                Access::Write if number > TRIES_AMONG_OTHERS => Access::Alone,
-                access => access,
-            };
             let (error, most) = match self.attempt(access, deadline, decision, work) {
                 Tried::Done(answer) => return answer,
                 Tried::Again(error, most) => (error, most),
