@@ -8,7 +8,7 @@ use crate::http::edge::{self, Edge};
 use crate::http::limit::{self, Gate, Limit, Limiter, Limits};
 use crate::http::openapi::{Access, Described, Operation};
 use crate::pages::docs::{self, Docs};
-use crate::{accounts, credentials, keys, login, oauth, sessions, status};
+use crate::{accounts, credentials, health, keys, login, oauth, sessions, status};
 use Access::{Account, Anyone, ApiKey, Password, Token};
 use Limit::Free;
 use axum::handler::Handler;
@@ -57,6 +57,8 @@ pub fn table(config: &Config) -> Vec<Route> {
         get("/status/{list}", Anyone, Free, &status::api::GET_STATUS_LIST, status::api::status_list),
         get("/jwks", Token, Free, &keys::api::GET_JWKS, keys::api::jwks),
         get("/.well-known/jwks.json", Anyone, Free, &keys::api::GET_JWK_SET, keys::api::jwk_set),
+        get("/health/live", Anyone, Free, &health::api::GET_LIVE, health::api::live),
+        get("/health/ready", Anyone, Free, &health::api::GET_READY, health::api::ready),
         get("/openapi.json", Anyone, Free, &docs::GET_OPENAPI, docs::openapi),
         get("/docs", Anyone, Free, &docs::GET_DOCS, docs::page),
         get("/docs/style.css", Anyone, Free, &docs::GET_STYLE, docs::style),

@@ -1,6 +1,6 @@
 //! `/user` over HTTP.
 
-use super::{Error, Name, Profile, flow};
+use super::{Error, Name, flow};
 use crate::app::Cx;
 use crate::app::extract::{Authenticated, Owner, refused};
 use crate::base::email::Email;
@@ -9,6 +9,7 @@ use crate::http::idempotency::IdempotencyKey;
 use crate::http::json::JsonBody;
 use crate::http::openapi::{Answer, Body, Operation};
 use crate::http::problem::{self, EMAIL_TAKEN, FieldError, IDEMPOTENCY_KEY_REUSED, Problem};
+use crate::profiles::Profile;
 use axum::Json;
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;

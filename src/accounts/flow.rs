@@ -1,12 +1,14 @@
 //! What can be done with accounts.
 
-use super::{Account, Error, Name, NewAccount, Profile, REPEATABLE, store};
-use crate::app::{self, Cx};
+use super::{Account, Error, Name, NewAccount, REPEATABLE, store};
+use crate::app::{self, App, Cx};
 use crate::audit::{self, Kind};
 use crate::base::email::Email;
 use crate::base::id::AccountId;
 use crate::base::time::Timestamp;
 use crate::db::{self, Tx};
+use crate::profiles::Profile;
+use std::time::Instant;
 
 /// Adds an account inside a transaction that gives it a credential too.
 ///
@@ -40,12 +42,27 @@ pub async fn made_before(cx: &Cx, email: &Email, name: &Name, key: [u8; 32]) -> 
     if same { Ok(id) } else { Err(Error::KeyReused) }
 }
 
-/// What the account shows of itself.
+/// What the account shows of itself; what it showed last while a database server is away.
 ///
 /// # Errors
 /// [`Error::Unknown`] if it is gone.
 pub async fn profile(cx: &Cx, id: AccountId) -> Result<Profile, Error> {
-    cx.app.db.read(move |tx| store::profile(tx, id)?.ok_or(Error::Unknown)).await
+    let App { db, health, profiles, .. } = &*cx.app;
+    if !db.is_remote() {
+        return db.read(move |tx| store::profile(tx, id)?.ok_or(Error::Unknown)).await;
+    }
+    let recalled = if health.database_answers(Instant::now()) { None } else { profiles.recall(id) };
+    if let Some(profile) = recalled {
+        return Ok(profile);
+    }
+    let read = db.read(move |tx| store::profile(tx, id)?.ok_or(Error::Unknown)).await;
+    match &read {
+        Ok(profile) => profiles.remember(id, profile),
+        Err(Error::Unknown) => profiles.forget(id),
+        Err(Error::Db(db::Error::Unavailable(_))) => return profiles.recall(id).map_or(read, Ok),
+        Err(_) => {}
+    }
+    read
 }
 
 /// Whether an account exists and is not disabled: what every use of it asks inside its transaction.

@@ -75,15 +75,6 @@ pub struct NewAccount {
     pub idempotency_key: Option<[u8; 32]>,
 }
 
-/// What an account shows of itself.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Profile {
-    /// The e-mail address as it was typed.
-    pub email: String,
-    /// The name.
-    pub name: String,
-}
-
 /// An account as an operator sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Account {

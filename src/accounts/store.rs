@@ -1,9 +1,10 @@
 //! The rows of `accounts`.
 
-use super::{Account, NewAccount, Profile};
+use super::{Account, NewAccount};
 use crate::base::id::AccountId;
 use crate::base::time::Timestamp;
 use crate::db::{Error, Row, Tx};
+use crate::profiles::Profile;
 
 /// Adds an account unless its mailbox is taken. Says whether it did.
 pub(crate) fn insert(tx: &mut Tx<'_>, account: &NewAccount) -> Result<bool, Error> {

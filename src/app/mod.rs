@@ -6,8 +6,10 @@ use crate::audit::{self, Event, Kind, Origin};
 use crate::base::time::{Clock, Timestamp};
 use crate::config::Config;
 use crate::db::Db;
+use crate::health::Health;
 use crate::keys::{self, KeySet, Keyring};
 use crate::password_pool::PasswordPool;
+use crate::profiles::Profiles;
 use crate::status::Statuses;
 use claviger_crypto::mac::MacKey;
 use claviger_crypto::seal::MasterKey;
@@ -28,6 +30,10 @@ pub struct App {
     pub passwords: PasswordPool,
     /// The sessions that have ended.
     pub statuses: Statuses,
+    /// The profiles that were shown last.
+    pub profiles: Profiles,
+    /// Whether it should be given requests.
+    pub health: Health,
     /// Its clock.
     pub clock: Clock,
 }

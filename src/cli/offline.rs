@@ -6,15 +6,18 @@ use crate::audit;
 use crate::base::time::Clock;
 use crate::config::{Config, Hash};
 use crate::db::{Db, Place};
+use crate::health::Health;
 use crate::jobs;
 use crate::keys::{self, Keyring};
 use crate::password_pool::PasswordPool;
+use crate::profiles::Profiles;
 use crate::status::Statuses;
 use clap::ArgMatches;
 use claviger_crypto::seal::MasterKey;
 use std::fmt::Display;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Instant;
 use tokio::runtime::Runtime;
 
 /// A command's view of an installation.
@@ -29,7 +32,7 @@ pub(super) fn read_only(config: &Config) -> Result<(Db, Runtime), String> {
     let place = Place::from(config);
     let db = Db::open_read_only(place)
         .map_err(|error| format!("there is no readable database in {place} ({error}). {}", place.mend()))?;
-    let runtime = tokio::runtime::Builder::new_current_thread().build().map_err(|error| error.to_string())?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().map_err(|error| error.to_string())?;
     Ok((db, runtime))
 }
 
@@ -46,10 +49,11 @@ impl Offline {
         // What another master key seals would stop the server at its next start.
         runtime.block_on(keys::flow::expect_opens(&db, &master)).map_err(failed)?;
         let passwords = PasswordPool::start(Hash { threads: 1, ..config.hash }).map_err(failed)?;
-        let (secrets, clock) = (Secrets::of(&master), Clock::System);
+        let (secrets, clock, health) = (Secrets::of(&master), Clock::System, Health::new(Instant::now()));
         let ((_, keyring), statuses) = (Keyring::new(), Statuses::default());
-        let now = clock.now();
-        let app = Arc::new(App { config, db, keyring, secrets, passwords, statuses, clock });
+        let (profiles, now) = (Profiles::default(), clock.now());
+        let app =
+            Arc::new(App { config, db, keyring, secrets, passwords, statuses, profiles, health, clock });
         Ok(Self { cx: Cx { app, now, origin: operator(now), user_agent: None }, master, runtime })
     }
 

@@ -64,6 +64,8 @@ pub struct Config {
     pub limits: bool,
     /// Most connections at once; others wait.
     pub max_connections: usize,
+    /// How long all is served after SIGTERM where a load balancer asks for the server's health.
+    pub drain_delay: Duration,
     /// How passwords are hashed.
     pub hash: Hash,
     /// Where the master key comes from.
@@ -206,6 +208,7 @@ impl Config {
             ("hash_threads", number(threads)),
             ("hash_queue", number(queue)),
             ("max_connections", number(self.max_connections)),
+            ("drain_delay", time(self.drain_delay)),
             ("master_key_file", self.master_key.file().and_then(|path| text(&path.display()))),
             ("master_key", None),
             ("log_level", text(&self.log.level.to_string().to_lowercase())),

@@ -119,6 +119,12 @@ pub const SETTINGS: &[Setting] = &[
     setting("hash_queue", "COUNT", "256", "Logins that may wait for a hash; past that the answer is 503"),
     setting("max_connections", "COUNT", "10000", "Most connections at once; others wait to be accepted"),
     setting(
+        "drain_delay",
+        "TIME",
+        "5s",
+        "How long all is still served after SIGTERM if a load balancer asks /health/ready; it must notice by then",
+    ),
+    setting(
         "master_key_file",
         "FILE",
         "master.key in the data folder",

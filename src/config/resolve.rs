@@ -71,6 +71,7 @@ pub fn resolve(raw: &Raw) -> Result<Config, Vec<Fault>> {
         ),
         limits: r.limits(listen),
         max_connections: r.number("max_connections", 10_000, 1, 1_000_000),
+        drain_delay: r.drain_delay(),
         hash: r.hash(dev),
         master_key: r.master_key(&data_dir),
         data_dir,

@@ -33,6 +33,10 @@ impl Resolver<'_> {
         self.time("audit_retention", 365 * DAY, DAY, 3650 * DAY, "30d, 90d or 365d")
     }
 
+    pub(super) fn drain_delay(&mut self) -> Duration {
+        self.time("drain_delay", 5, 0, 300, "0s, 5s or 30s")
+    }
+
     /// A time between these, in seconds.
     fn time(&mut self, key: &str, default: u64, least: u64, most: u64, examples: &str) -> Duration {
         let [default, least, most] = [default, least, most].map(Duration::from_secs);

@@ -6,6 +6,9 @@ pub enum Error {
     /// The database cannot take work now: disk full, I/O error, locked, shutting down. Try again later.
     #[error("the database is unavailable: {0}")]
     Unavailable(String),
+    /// The server was lost while it committed: whether the change was kept is not known.
+    #[error("whether the change was kept is not known: {0}")]
+    OutcomeUnknown(String),
     /// A row holds what we never wrote.
     #[error("a stored value cannot be read: {0}")]
     Corrupt(String),

@@ -59,11 +59,25 @@ pub(super) fn expect_current(tx: &mut Tx<'_>) -> Result<(), Error> {
     let applied = history(tx)?;
     check(MIGRATIONS, &applied)?;
     if applied.len() < MIGRATIONS.len() {
-        return Err(Error::Refused(
-            "the database's schema is older than this program. Start the server of this version once".into(),
-        ));
+        return Err(older());
     }
     Ok(())
+}
+
+/// Whether the schema has all that this program needs. While servers are replaced one by one, the newer may
+/// have taken further steps.
+///
+/// # Errors
+/// [`Error::Refused`] if it has not.
+pub(super) fn expect_applied(tx: &mut Tx<'_>) -> Result<(), Error> {
+    let applied = history(tx)?;
+    let known = applied.get(..MIGRATIONS.len());
+    check(MIGRATIONS, known.ok_or_else(older)?)
+}
+
+fn older() -> Error {
+    let mend = "Start the server of this version once";
+    Error::Refused(format!("the database's schema is older than this program. {mend}"))
 }
 
 fn apply(tx: &mut Tx<'_>, migrations: &[Migration], now: Timestamp) -> Result<(), Error> {

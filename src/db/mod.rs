@@ -78,11 +78,16 @@ impl Db {
         Ok(Self { engine })
     }
 
+    /// Whether the database is a server of its own, which may be away while this program is not.
+    pub fn is_remote(&self) -> bool {
+        matches!(self.engine, Engine::Postgres(_))
+    }
+
     /// Runs `work` in a transaction that commits if it returns `Ok`. Answers when the commit is durable.
     ///
     /// # Errors
-    /// What `work` returns, or the database's own error; then nothing has changed. Only where the connection to
-    /// a server was lost during the commit is that not known; that too is [`Error::Unavailable`].
+    /// What `work` returns, or the database's own error; then nothing has changed. Only where a server was lost
+    /// during the commit is that not known: [`Error::OutcomeUnknown`].
     pub async fn write<T, E, F>(&self, work: F) -> Result<T, E>
     where
         F: FnMut(&mut Tx<'_>) -> Result<T, E> + Send + 'static,
@@ -109,6 +114,14 @@ impl Db {
             Engine::Sqlite(engine) => engine.read(work),
             Engine::Postgres(engine) => engine.read(work).await,
         }
+    }
+
+    /// Whether the database answers, and has all that this program needs. A newer program may have added to it.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] if it has another schema, or the database's own error.
+    pub async fn expect_schema(&self) -> Result<(), Error> {
+        self.read(migrate::expect_applied).await
     }
 }
 

@@ -22,6 +22,9 @@ use std::sync::Arc;
 use std::time::Instant;
 use uuid::Uuid;
 
+/// Routes that load balancers ask all the time; the log tells of changes elsewhere.
+const QUIET: &[&str] = &["/health/live", "/health/ready"];
+
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Query parameters that would carry a secret (RFC 9700 §4.3.2).
@@ -106,6 +109,9 @@ impl Drop for LogLine {
             Some((status, cause)) => {
                 let (status, cause) = (status.as_u16(), cause.as_deref());
                 match status {
+                    _ if QUIET.contains(&route) => {
+                        tracing::debug!(%method, route, status, micros, %address, %request_id, cause, "request")
+                    }
                     503 => {
                         tracing::warn!(%method, route, status, micros, %address, %request_id, cause, "request")
                     }

@@ -186,6 +186,9 @@ impl Described<'_> {
     pub fn problems(&self) -> Vec<&'static Kind> {
         let mut kinds: Vec<&'static Kind> = self.operation.problems.to_vec();
         kinds.extend(EVERYWHERE);
+        if self.method != "GET" && kinds.contains(&&problem::DATABASE_UNAVAILABLE) {
+            kinds.push(&problem::OUTCOME_UNKNOWN);
+        }
         if self.limit != Limit::Free {
             kinds.push(&problem::TOO_MANY_REQUESTS);
         }

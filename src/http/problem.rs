@@ -89,6 +89,10 @@ kinds! {
         "Nothing was changed. Try again after the seconds in the Retry-After header.";
     DATABASE_UNAVAILABLE = 503 "database-unavailable", "The database is unavailable",
         "Nothing was changed. Try again after the seconds in the Retry-After header.";
+    OUTCOME_UNKNOWN = 503 "outcome-unknown", "It is not known whether this was done",
+        "The database went away while it saved the change. A sign-up with an Idempotency-Key, a refresh and a revocation can simply be sent again.";
+    NOT_READY = 503 "not-ready", "Send requests elsewhere",
+        "A load balancer should send none here now: the member detail says what is missing, or that the server is stopping.";
 }
 
 impl Kind {
@@ -279,6 +283,11 @@ impl From<crate::db::Error> for Problem {
             crate::db::Error::Unavailable(_) => Self::retry(
                 &DATABASE_UNAVAILABLE,
                 "The database cannot be used at the moment. Try again shortly.",
+                &error,
+            ),
+            crate::db::Error::OutcomeUnknown(_) => Self::retry(
+                &OUTCOME_UNKNOWN,
+                "The database went away while it saved this. Look whether it is done before you do it again.",
                 &error,
             ),
             _ => Self::internal(error),

@@ -13,15 +13,22 @@ use crate::audit::{Actor, Origin};
 use crate::base::{id, random};
 use crate::{audit, db, status};
 use futures_util::FutureExt as _;
+use std::convert::Infallible;
 use std::fmt::Display;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{self, Duration};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior};
 
 /// How often changes of others are looked for. They hold within a second everywhere.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
+
+/// How often it is asked whether the database is there.
+const HEALTH_EVERY: Duration = Duration::from_millis(500);
+
+/// How long it may take to answer then.
+const ANSWER_WITHIN: Duration = Duration::from_secs(1);
 
 /// When every server has seen a change, but for one that is badly overloaded.
 pub const SEEN_AFTER: Duration = Duration::from_millis(400);
@@ -58,6 +65,7 @@ pub fn start(app: &Arc<App>, keys: Keys) -> Jobs {
     jobs.spawn(rotation::first(app.clone(), keys));
     jobs.spawn(every(LOOK_EVERY, "look", app.clone(), look));
     jobs.spawn(every(LOOK_EVERY, "look at keys", app.clone(), move |app| rotation::look(app, known.clone())));
+    jobs.spawn(every(HEALTH_EVERY, "health", app.clone(), health));
     jobs.spawn(every(ROTATE_EVERY, "rotate", app.clone(), move |app| rotation::tick(app, rotated.clone())));
     jobs.spawn(every(SEAL_EVERY, "seal", app.clone(), seal));
     jobs.spawn(every(SWEEP_EVERY, "sweep", app.clone(), sweep));
@@ -102,6 +110,20 @@ pub fn system(app: Arc<App>) -> Cx {
 
 async fn look(app: Arc<App>) -> Result<(), db::Error> {
     status::flow::refresh(&app.db, &app.statuses, app.clock.now()).await
+}
+
+/// Says once when the database goes, and when it is back.
+async fn health(app: Arc<App>) -> Result<(), Infallible> {
+    let looked = tokio::time::timeout(ANSWER_WITHIN, app.db.expect_schema()).await;
+    let late = db::Error::Unavailable("it does not answer".to_owned());
+    let looked = looked.unwrap_or(Err(late));
+    if app.health.note(&looked, time::Instant::now()) {
+        match looked {
+            Ok(()) => tracing::info!("the database is back"),
+            Err(error) => tracing::error!(%error, "not ready: the database is away"),
+        }
+    }
+    Ok(())
 }
 
 async fn seal(app: Arc<App>) -> Result<(), audit::Error> {

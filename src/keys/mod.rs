@@ -140,6 +140,11 @@ impl Keyring {
         (KeyringWriter(sender), Self { current })
     }
 
+    /// Whether there is a key to sign with.
+    pub fn has_keys(&self) -> bool {
+        self.current.borrow().is_some()
+    }
+
     /// The current set; waits a while for the first key.
     ///
     /// # Errors

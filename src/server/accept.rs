@@ -1,17 +1,22 @@
 //! Accepting connections and serving HTTP/1.1 on them (RFC 9112), each under limits of time.
 //!
-//! A stop loses no request that was sent: what the kernel has already taken in is accepted and
-//! served, then new connections are refused, then requests under way finish.
+//! A server that is about to stop asks its clients, with each answer, to come back on a new connection. A stop
+//! loses no request that was sent: what the kernel has already taken in is accepted and served, then new
+//! connections are refused, then requests under way finish.
 
 use axum::Router;
 use axum::extract::ConnectInfo;
+use axum::http::HeaderValue;
+use axum::http::header::CONNECTION;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
@@ -35,6 +40,9 @@ const LAST_CALL: Duration = Duration::from_millis(100);
 /// How long requests that are under way may take to finish after a stop.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(8);
 
+/// The same where load balancers were told long before.
+const SHORT_DRAIN_TIMEOUT: Duration = Duration::from_secs(4);
+
 /// What the loop is to do. Later phases follow earlier ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Phase {
@@ -51,6 +59,8 @@ struct Connections {
     tasks: JoinSet<()>,
     /// One permit a connection.
     free: Arc<Semaphore>,
+    /// Whether the server is about to stop.
+    leaving: Arc<AtomicBool>,
 }
 
 /// Serves until the phase is over.
@@ -61,6 +71,7 @@ pub(super) async fn run(
     listener: TcpListener,
     router: Router,
     max_connections: usize,
+    leaving: Arc<AtomicBool>,
     mut phase: watch::Receiver<Phase>,
 ) -> std::io::Result<()> {
     let mut http = http1::Builder::new();
@@ -71,6 +82,7 @@ pub(super) async fn run(
         graceful: GracefulShutdown::new(),
         tasks: JoinSet::new(),
         free: Arc::new(Semaphore::new(max_connections)),
+        leaving,
     };
     loop {
         tokio::select! {
@@ -112,10 +124,17 @@ impl Connections {
         let _ = stream.set_nodelay(true);
         let mut stream = TimeoutStream::new(stream);
         stream.set_write_timeout(Some(WRITE_TIMEOUT));
-        let router = self.router.clone();
+        let (router, leaving) = (self.router.clone(), self.leaving.clone());
         let service = service_fn(move |mut request: hyper::Request<Incoming>| {
             request.extensions_mut().insert(ConnectInfo(peer));
-            router.clone().call(request)
+            let (answer, leaving) = (router.clone().call(request), leaving.clone());
+            async move {
+                let mut answer = answer.await?;
+                if leaving.load(Ordering::Relaxed) {
+                    answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+                }
+                Ok::<_, Infallible>(answer)
+            }
         });
         let connection = self.http.serve_connection(TokioIo::new(Box::pin(stream)), service);
         let connection = self.graceful.watch(connection);
@@ -145,9 +164,10 @@ impl Connections {
     async fn drain(self, mut phase: watch::Receiver<Phase>) {
         // hyper would close a connection of which it has read nothing yet.
         sleep(LAST_CALL).await;
+        let timeout = if self.leaving.load(Ordering::Relaxed) { SHORT_DRAIN_TIMEOUT } else { DRAIN_TIMEOUT };
         tokio::select! {
             () = self.graceful.shutdown() => {}
-            () = sleep(DRAIN_TIMEOUT) => tracing::warn!("some requests were not finished in time"),
+            () = sleep(timeout) => tracing::warn!("some requests were not finished in time"),
             () = reached(&mut phase, Phase::Ended) => {}
         }
     }

@@ -3,20 +3,23 @@
 mod accept;
 mod signals;
 
-pub use signals::Signals;
+pub use signals::{Signal, Signals};
 
 use crate::app::{App, Secrets};
 use crate::base::time::Clock;
 use crate::config::Config;
 use crate::db::{self, Db};
+use crate::health::Health;
 use crate::keys::schedule::Policy;
 use crate::keys::{self, Keyring};
 use crate::password_pool::PasswordPool;
+use crate::profiles::Profiles;
 use crate::status::{self, Statuses};
 use crate::{audit, jobs, routes};
 use accept::Phase;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Instant;
 use tokio::net::TcpSocket;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -70,19 +73,20 @@ pub async fn start(config: Config, clock: Clock) -> Result<Server, StartError> {
     let db = Db::open(&config, clock.now())?;
     let (keyring, secrets, keys) = open_keys(&config, &db).await?;
     let passwords = PasswordPool::start(config.hash)?;
-    let statuses = Statuses::default();
+    let (statuses, profiles) = (Statuses::default(), Profiles::default());
+    let health = Health::new(Instant::now());
     // Before the first request: a session that was ended stays so over a restart.
     status::flow::refresh(&db, &statuses, clock.now()).await?;
-    let app = Arc::new(App { config, db, keyring, secrets, passwords, statuses, clock });
+    let app = Arc::new(App { config, db, keyring, secrets, passwords, statuses, profiles, health, clock });
     let router = routes::router(app.clone())?;
     // Only now: a connection is taken when it can be served.
     let listener = socket.listen(BACKLOG).map_err(unavailable)?;
     let address = listener.local_addr()?;
     let (phase, phases) = watch::channel(Phase::Serving);
     let jobs = jobs::start(&app, keys);
-    let last = app.clone();
+    let (last, leaving) = (app.clone(), app.health.leaving());
     let serving = tokio::spawn(async move {
-        let ended = accept::run(listener, router, max_connections, phases).await;
+        let ended = accept::run(listener, router, max_connections, leaving, phases).await;
         jobs.stop().await;
         // The events of the last second.
         if let Err(error) = audit::flow::seal(&last.db, &last.secrets.audit).await {
@@ -112,16 +116,31 @@ impl Server {
     /// # Errors
     /// If the listener could not be used any more.
     pub async fn run_until_signal(mut self, mut signals: Signals) -> std::io::Result<()> {
-        tokio::select! {
+        let signal = tokio::select! {
             result = self.ended() => return result,
-            () = signals.next() => {}
+            signal = signals.next() => signal,
+        };
+        // Who presses Ctrl-C sits in front of it.
+        if signal == Signal::Terminate && self.app.health.is_watched(Instant::now()) {
+            self.app.health.leave();
+            let delay = self.app.config.drain_delay;
+            tracing::info!(?delay, "stopping: load balancers are told first, all is still served");
+            tokio::select! {
+                result = self.ended() => return result,
+                () = tokio::time::sleep(delay) => {}
+                _ = signals.next() => return self.end().await,
+            }
         }
         tracing::info!("stopping: no new connections, requests under way are finished first");
         self.drain();
         tokio::select! {
             result = self.ended() => return result,
-            () = signals.next() => {}
+            _ = signals.next() => {}
         }
+        self.end().await
+    }
+
+    async fn end(&mut self) -> std::io::Result<()> {
         self.phase.send_replace(Phase::Ended);
         self.ended().await
     }

@@ -1,80 +1,18 @@
 //! PostgreSQL goes away and comes back: through a socket of the test's own that it can cut and stop.
 
-use crate::harness::{on_postgres, open_at, url_of};
+use crate::harness::{Way, on_postgres, open_at, url_of};
 use claviger::base::time::Timestamp;
 use claviger::db::{Db, Error, Tx};
-use std::io::{Read as _, Write as _};
-use std::net::Shutdown;
-use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
-
-const SOCKET: &str = ".s.PGSQL.5432";
-
-/// A way to the server that can be interrupted.
-struct Way {
-    folder: TempDir,
-    to: PathBuf,
-    open: Mutex<Vec<UnixStream>>,
-    /// Bytes are taken and go nowhere, as with a host that has vanished.
-    swallows: AtomicBool,
-}
-
-impl Way {
-    fn to(server: &Path) -> Arc<Self> {
-        let folder = tempfile::tempdir().unwrap();
-        let to = server.join(SOCKET);
-        let way = Arc::new(Self { folder, to, open: Mutex::default(), swallows: AtomicBool::new(false) });
-        way.clone().restore();
-        way
-    }
-
-    /// Takes connections again.
-    fn restore(self: Arc<Self>) {
-        self.swallows.store(false, Ordering::SeqCst);
-        let listener = UnixListener::bind(self.folder.path().join(SOCKET)).unwrap();
-        std::thread::spawn(move || {
-            for near in listener.incoming() {
-                let (near, far) = (near.unwrap(), UnixStream::connect(&self.to).unwrap());
-                self.open.lock().unwrap().extend([near.try_clone().unwrap(), far.try_clone().unwrap()]);
-                for (from, to) in [(near.try_clone().unwrap(), far.try_clone().unwrap()), (far, near)] {
-                    let way = self.clone();
-                    std::thread::spawn(move || way.carry(from, to));
-                }
-            }
-        });
-    }
-
-    fn carry(&self, mut from: UnixStream, mut to: UnixStream) {
-        let mut buffer = [0; 8192];
-        while let Ok(count @ 1..) = from.read(&mut buffer) {
-            if !self.swallows.load(Ordering::SeqCst) && to.write_all(&buffer[..count]).is_err() {
-                break;
-            }
-        }
-        let _ = to.shutdown(Shutdown::Both);
-    }
-
-    /// Ends all connections, and takes no others.
-    fn cut(&self) {
-        std::fs::remove_file(self.folder.path().join(SOCKET)).unwrap();
-        for stream in self.open.lock().unwrap().drain(..) {
-            let _ = stream.shutdown(Shutdown::Both);
-        }
-    }
-}
 
 /// A database behind such a way.
 fn behind() -> (TempDir, Arc<Way>, Db) {
     let folder = tempfile::tempdir().unwrap();
     let url = url_of(folder.path()).unwrap();
-    let (start, server) = url.split_once("&host=").unwrap();
-    let way = Way::to(Path::new(server));
-    let url = format!("{start}&host={}", way.folder.path().display());
-    let db = open_at(folder.path(), &url, Timestamp::from_seconds(0)).unwrap();
+    let way = Way::to(&url);
+    let db = open_at(folder.path(), &way.url(&url), Timestamp::from_seconds(0)).unwrap();
     (folder, way, db)
 }
 
@@ -116,7 +54,7 @@ async fn a_server_that_vanishes_is_told_within_two_seconds() {
     let (_folder, way, db) = behind();
     // A connection for each thread.
     futures(&db, 64).await.into_iter().for_each(|outcome| assert!(outcome.is_ok()));
-    way.swallows.store(true, Ordering::SeqCst);
+    way.block();
     let started = Instant::now();
     for outcome in futures(&db, 64).await {
         assert!(matches!(outcome, Err(Error::Unavailable(_))), "{outcome:?}");
@@ -151,7 +89,7 @@ async fn work_under_way_while_connections_break_is_done_once_or_refused() {
             for _ in 0..150 {
                 match db.write(add).await {
                     Ok(_) => done += 1,
-                    Err(Error::Unavailable(why)) if why.contains("not known") => unknown += 1,
+                    Err(Error::OutcomeUnknown(_)) => unknown += 1,
                     Err(Error::Unavailable(_)) => tokio::time::sleep(Duration::from_millis(2)).await,
                     Err(other) => panic!("{other:?}"),
                 }

@@ -4,6 +4,7 @@
 //! who meets another is run again. Reads see one moment. A server that is away is noticed at once or within
 //! two seconds, and used again by the first transaction after its return.
 
+mod decision;
 mod failure;
 mod session;
 mod tls;
@@ -17,6 +18,7 @@ use super::{Error, Tx, migrate};
 use crate::base::time::Timestamp;
 use crate::config::DatabaseUrl;
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
+use decision::Decision;
 use session::{Access, Target};
 use std::fmt;
 use std::sync::{Arc, mpsc};
@@ -29,8 +31,9 @@ use worker::Worker;
 /// Most transactions waiting for a thread; past that callers are told to come back.
 const QUEUE: usize = 1024;
 
-/// How long a transaction may wait for a thread, for a connection, and for its turn among others.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// How long a transaction may wait for a thread, for a connection, and for its turn among others; and how long
+/// its caller waits in all.
+const PATIENCE: Duration = Duration::from_millis(1800);
 
 /// The same for migrations: another server may be at them.
 const MIGRATIONS: Duration = Duration::from_secs(60);
@@ -159,9 +162,15 @@ impl Postgres {
         E: From<Error> + Send + 'static,
     {
         let (reply, answer) = oneshot::channel();
+        let decision = Decision::default();
         // A caller that has gone away does not undo its change.
-        self.submit(access, PATIENCE, work, |outcome| drop(reply.send(outcome)))?;
-        answer.await.unwrap_or_else(|_| Err(unavailable("its threads have stopped").into()))
+        self.submit(access, PATIENCE, decision.clone(), work, |outcome| drop(reply.send(outcome)))?;
+        match tokio::time::timeout(PATIENCE, answer).await {
+            Ok(Ok(outcome)) => outcome,
+            Ok(Err(_)) => Err(unavailable("its threads have stopped").into()),
+            Err(_) if decision.give_up() => Err(unavailable("it does not answer").into()),
+            Err(_) => Err(Error::OutcomeUnknown("the commit is not answered".to_owned()).into()),
+        }
     }
 
     /// The same for a caller that is no task: it waits where it stands.
@@ -172,7 +181,8 @@ impl Postgres {
         work: impl FnMut(&mut Tx<'_>) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Error> {
         let (reply, answer) = mpsc::channel();
-        self.submit(access, patience, work, move |outcome| drop(reply.send(outcome)))?;
+        let decision = Decision::default();
+        self.submit(access, patience, decision, work, move |outcome| drop(reply.send(outcome)))?;
         answer.recv().unwrap_or_else(|_| Err(unavailable("its threads have stopped")))
     }
 
@@ -180,13 +190,14 @@ impl Postgres {
         &self,
         access: Access,
         patience: Duration,
+        decision: Decision,
         mut work: impl FnMut(&mut Tx<'_>) -> Result<T, E> + Send + 'static,
         reply: impl FnOnce(Result<T, E>) + Send + 'static,
     ) -> Result<(), Error> {
         let deadline = Instant::now() + patience;
         let task: Task = Box::new(move |worker| {
             reply(if Instant::now() < deadline {
-                worker.transaction(access, deadline, &mut work)
+                worker.transaction(access, deadline, &decision, &mut work)
             } else {
                 Err(unavailable("too many transactions are waiting").into())
             });

@@ -3,6 +3,7 @@
 //! A transaction that met another's is tried again, and so is one whose connection went away before its
 //! COMMIT was sent. After that nobody knows whether it was kept, so its caller is told to look again.
 
+use super::decision::Decision;
 use super::failure::{Failure, Then};
 use super::session::{Access, Session, Target};
 use crate::base::random;
@@ -48,6 +49,7 @@ impl Worker {
         &mut self,
         access: Access,
         deadline: Instant,
+        decision: &Decision,
         work: &mut impl FnMut(&mut Tx<'_>) -> Result<T, E>,
     ) -> Result<T, E> {
         let mut number = 0;
@@ -57,13 +59,13 @@ impl Worker {
                 Access::Write if number > TRIES_AMONG_OTHERS => Access::Alone,
                 access => access,
             };
-            let (error, most) = match self.attempt(access, deadline, work) {
+            let (error, most) = match self.attempt(access, deadline, decision, work) {
                 Tried::Done(answer) => return answer,
                 Tried::Again(error, most) => (error, most),
             };
             tracing::debug!(number, ?access, "a transaction is tried again");
             let pause = pause(number, random::bytes());
-            if number >= most || Instant::now() + pause >= deadline {
+            if number >= most || Instant::now() + pause >= deadline || !decision.is_wanted() {
                 return Err(error);
             }
             std::thread::sleep(pause);
@@ -74,6 +76,7 @@ impl Worker {
         &mut self,
         access: Access,
         deadline: Instant,
+        decision: &Decision,
         work: &mut impl FnMut(&mut Tx<'_>) -> Result<T, E>,
     ) -> Tried<T, E> {
         let left = || deadline.saturating_duration_since(Instant::now());
@@ -93,7 +96,7 @@ impl Worker {
         let outcome = catch_unwind(AssertUnwindSafe(|| work(&mut Tx(On::Postgres(&mut session)))))
             .unwrap_or_else(|_| Err(Error::Statement("a transaction panicked".into()).into()));
         match (session.take_failure(), outcome) {
-            (None, Ok(value)) => self.commit(session, access, value),
+            (None, Ok(value)) => self.commit(session, access, decision, value),
             (None, Err(error)) => {
                 self.give_back(session, true);
                 Tried::Done(Err(error))
@@ -102,7 +105,17 @@ impl Worker {
         }
     }
 
-    fn commit<T, E: From<Error>>(&mut self, mut session: Session, access: Access, value: T) -> Tried<T, E> {
+    fn commit<T, E: From<Error>>(
+        &mut self,
+        mut session: Session,
+        access: Access,
+        decision: &Decision,
+        value: T,
+    ) -> Tried<T, E> {
+        if !decision.commit() {
+            self.give_back(session, true);
+            return Tried::Done(Err(Error::Unavailable("nobody waits for it any more".into()).into()));
+        }
         match session.commit() {
             Ok(()) => {
                 self.give_back(session, false);
@@ -110,10 +123,12 @@ impl Worker {
             }
             Err(failure) if failure.then == Then::Reconnect && access != Access::Read => {
                 session.close();
-                let why = format!("whether a change was kept is not known: {}", failure.error);
-                Tried::Done(Err(Error::Unavailable(why).into()))
+                Tried::Done(Err(Error::OutcomeUnknown(failure.error.to_string()).into()))
             }
-            Err(failure) => self.after(session, access, failure, None),
+            Err(failure) => {
+                decision.reopen();
+                self.after(session, access, failure, None)
+            }
         }
     }
 

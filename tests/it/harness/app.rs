@@ -3,6 +3,7 @@
 use super::callers::{Account, Anonymous, ByApiKey, Caller as _};
 use super::database::{count, database};
 use super::postgres::{note_statements, url_of};
+use super::way::Way;
 use claviger::api_keys::{self, KeyScope};
 use claviger::app::App;
 use claviger::base::time::Clock;
@@ -63,6 +64,24 @@ impl TestApp {
     pub async fn restart_with(mut self, settings: &[(&'static str, &str)]) -> Self {
         self.settings = settings.iter().map(|(key, value)| (*key, (*value).to_owned())).collect();
         self.restart().await
+    }
+
+    /// In the production posture, with its PostgreSQL behind a way that the test can cut.
+    pub async fn behind_a_way() -> (Arc<Way>, Self) {
+        let (folder, clock) = (tempfile::tempdir().unwrap(), Arc::new(AtomicI64::new(NOW * 1_000_000)));
+        let url = url_of(folder.path()).expect("only a server can be away");
+        let way = Way::to(&url);
+        let settings = vec![("database_url", way.url(&url))];
+        (way, Self::launch(folder, clock, settings).await)
+    }
+
+    /// Another server of the same installation, on the same database, with the same clock.
+    pub async fn beside(&self) -> Self {
+        let mut settings = self.settings.clone();
+        let master_key = self.data_dir().join("master.key");
+        settings.push(("master_key_file", master_key.display().to_string()));
+        settings.push(("database_url", url_of(self.data_dir()).expect("only a server serves two")));
+        Self::launch(tempfile::tempdir().unwrap(), self.clock.clone(), settings).await
     }
 
     async fn launch(folder: TempDir, clock: Arc<AtomicI64>, settings: Vec<(&'static str, String)>) -> Self {

@@ -183,6 +183,19 @@ impl<'a> Account<'a> {
         Self { app: self.app, email, name, password, token, refresh_token, public_id }
     }
 
+    /// The same person with the same tokens at another server.
+    pub fn at<'b>(&self, app: &'b TestApp) -> Account<'b> {
+        Account {
+            app,
+            email: self.email.clone(),
+            name: self.name.clone(),
+            password: self.password.clone(),
+            token: self.token.clone(),
+            refresh_token: self.refresh_token.clone(),
+            public_id: self.public_id.clone(),
+        }
+    }
+
     /// Asks for new tokens with the present refresh token, which stays in `self`.
     pub async fn refresh(&self) -> Answer {
         let fields = [("grant_type", "refresh_token"), ("refresh_token", self.refresh_token.as_str())];

@@ -9,6 +9,7 @@ mod postgres;
 mod program;
 mod token;
 mod tokens;
+mod way;
 mod wire;
 
 pub use app::{NOW, TestApp};
@@ -19,4 +20,5 @@ pub use postgres::{Cluster, bare_database, on_postgres, settings, sqlite_only, s
 pub use program::{Program, free_port};
 pub use token::decode;
 pub use tokens::{Tokens, assert_refused_everywhere, refresh, refreshing};
+pub use way::Way;
 pub use wire::{Wire, assert_problem, exchange, quick, routes, statuses};

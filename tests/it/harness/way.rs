@@ -1,0 +1,78 @@
+//! A way to the PostgreSQL server that a test can cut and block.
+
+use std::io::{Read as _, Write as _};
+use std::net::Shutdown;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use tempfile::TempDir;
+
+const SOCKET: &str = ".s.PGSQL.5432";
+
+/// A socket of the test's own, behind which the server is.
+pub struct Way {
+    folder: TempDir,
+    to: PathBuf,
+    open: Mutex<Vec<UnixStream>>,
+    /// Bytes are taken and go nowhere, as with a host that has vanished.
+    swallows: AtomicBool,
+}
+
+impl Way {
+    /// To the server at this URL.
+    pub fn to(url: &str) -> Arc<Self> {
+        let folder = tempfile::tempdir().unwrap();
+        let (_, server) = url.split_once("&host=").unwrap();
+        let to = Path::new(server).join(SOCKET);
+        let way = Arc::new(Self { folder, to, open: Mutex::default(), swallows: AtomicBool::new(false) });
+        way.clone().restore();
+        way
+    }
+
+    /// Takes connections again.
+    pub fn restore(self: Arc<Self>) {
+        self.swallows.store(false, Ordering::SeqCst);
+        let listener = UnixListener::bind(self.folder.path().join(SOCKET)).unwrap();
+        std::thread::spawn(move || {
+            for near in listener.incoming() {
+                let (near, far) = (near.unwrap(), UnixStream::connect(&self.to).unwrap());
+                self.open.lock().unwrap().extend([near.try_clone().unwrap(), far.try_clone().unwrap()]);
+                for (from, to) in [(near.try_clone().unwrap(), far.try_clone().unwrap()), (far, near)] {
+                    let way = self.clone();
+                    std::thread::spawn(move || way.carry(from, to));
+                }
+            }
+        });
+    }
+
+    fn carry(&self, mut from: UnixStream, mut to: UnixStream) {
+        let mut buffer = [0; 8192];
+        while let Ok(count @ 1..) = from.read(&mut buffer) {
+            if !self.swallows.load(Ordering::SeqCst) && to.write_all(&buffer[..count]).is_err() {
+                break;
+            }
+        }
+        let _ = to.shutdown(Shutdown::Both);
+    }
+
+    /// Ends all connections, and takes no others.
+    pub fn cut(&self) {
+        // It may be cut already.
+        let _ = std::fs::remove_file(self.folder.path().join(SOCKET));
+        for stream in self.open.lock().unwrap().drain(..) {
+            let _ = stream.shutdown(Shutdown::Both);
+        }
+    }
+
+    /// The URL of the same database, this way.
+    pub fn url(&self, url: &str) -> String {
+        let (start, _) = url.split_once("&host=").unwrap();
+        format!("{start}&host={}", self.folder.path().display())
+    }
+
+    /// From now on bytes go nowhere.
+    pub fn block(&self) {
+        self.swallows.store(true, Ordering::SeqCst);
+    }
+}
