@@ -57,18 +57,16 @@ class Watch(Client):
     def __init__(self, scene, number):
         super().__init__(scene, number)
         self.next = 0
+        # Sessions that the node has taken though they had ended, while it could not know.
+        self.unknown = set()
 
     def round(self):
-        ended, node = self.ledger.ended, self.scene.nodes[self.number % 2]
-        if not node.is_up or not ended:
+        node, ended = self.scene.nodes[self.number % 2], self.ledger.ended
+        if not node.is_up:
             return
+        self.while_away(node, ended[self.next :])
         if self.next < len(ended) and self.is_due(ended[self.next]):
             session, self.next = ended[self.next], self.next + 1
-        elif self.next < len(ended) and time.monotonic() - ended[self.next].ended_at > SEEN_AFTER:
-            # PostgreSQL went away before this node could learn of it: that is told, and counted apart.
-            if self.is_taken(node, ended[self.next]):
-                self.ledger.count("unknowing")
-            return
         elif self.next:
             session = ended[random.randrange(self.next)]
         else:
@@ -80,8 +78,17 @@ class Watch(Client):
     def is_due(self, session):
         return self.scene.outages.left_time(session.ended_at, SEEN_AFTER)
 
+    def while_away(self, node, young):
+        """If PostgreSQL went away before a node could learn of an end, it cannot know: that is counted apart."""
+        late = [session for session in young if time.monotonic() - session.ended_at > SEEN_AFTER]
+        late = [session for session in late if not self.is_due(session) and session not in self.unknown]
+        if late and self.is_taken(node, session := random.choice(late)):
+            self.unknown.add(session)
+            self.ledger.count("unknowing")
+
     def is_taken(self, node, session):
         path = random.choice(["/user/profile", "/jwks"])
+        self.ledger.count("refused token checks")
         try:
             answer = self.caller.ask(node, "GET", path, session.access)
         except Unanswered:

@@ -36,12 +36,7 @@ class Node:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=2)
         try:
             connection.request("GET", "/health/ready")
-            status = connection.getresponse().status
-            if status == 404:
-                connection.close()
-                connection.request("GET", "/.well-known/jwks.json")
-                status = connection.getresponse().status
-            return status == 200
+            return connection.getresponse().status == 200
         except (OSError, http.client.HTTPException):
             return False
         finally:
