@@ -32,7 +32,10 @@ pub(super) fn read_only(config: &Config) -> Result<(Db, Runtime), String> {
     let place = Place::from(config);
     let db = Db::open_read_only(place)
         .map_err(|error| format!("there is no readable database in {place} ({error}). {}", place.mend()))?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().map_err(|error| error.to_string())?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build()
+        .map_err(|error| error.to_string())?;
     Ok((db, runtime))
 }
 

@@ -38,6 +38,7 @@ mod operators;
 mod outage;
 mod own_account;
 mod passwords;
+mod pooler;
 mod program;
 mod refresh;
 mod refresh_limits;

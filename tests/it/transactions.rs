@@ -5,7 +5,7 @@ use claviger::base::time::Timestamp;
 use claviger::db::{Db, Error, Tx};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use tokio::task::JoinSet;
 
@@ -253,8 +253,19 @@ async fn statements_have_their_time_limit() {
         return;
     }
     let (_folder, db) = open();
-    let slow = db.read::<_, Error, _>(|tx| tx.first("SELECT 1 FROM pg_sleep(20)", &[], |_| Ok(()))).await;
-    assert!(matches!(&slow, Err(Error::Unavailable(why)) if why.contains("57014")), "{slow:?}");
+    let (seen, ended) = std::sync::mpsc::channel();
+    let started = Instant::now();
+    let slow = db.write::<(), Error, _>(move |tx| {
+        set(tx, 1)?;
+        let slow = tx.first("SELECT 1 FROM pg_sleep(20)", &[], |_| Ok(()));
+        seen.send(slow.map(drop)).unwrap();
+        Ok(())
+    });
+    let slow = slow.await;
+    assert!(matches!(slow, Err(Error::Unavailable(_))), "{slow:?}");
+    assert!(started.elapsed() < Duration::from_secs(2), "its caller does not wait for it");
+    let ended = ended.recv().unwrap();
+    assert!(matches!(&ended, Err(Error::Unavailable(why)) if why.contains("57014")), "{ended:?}");
     assert_eq!(read(&db).await, 0);
 }
 

@@ -22,6 +22,8 @@ pub(super) enum Then {
     TryOnceMore,
     /// The server takes no changes: it has become a standby, or the transaction was for reading.
     ReadOnly,
+    /// Prepared statements are of no use any more.
+    Unprepared,
     /// The connection is of no use any more. Whether a commit under way was kept is not known.
     Reconnect,
 }
@@ -56,13 +58,10 @@ impl Failure {
             "40001" | "40P01" => (Error::Unavailable(text), Then::TryAgain),
             "23505" => (Error::Statement(text), Then::TryOnceMore),
             "25006" => (Error::Unavailable(text), Then::ReadOnly),
-            // A standby, a schema that has changed, or a pooler that mixes up prepared statements: another
-            // connection may be better off.
+            // A schema that has changed: another connection may be better off.
             "0A000" => (Error::Unavailable(text), Then::Reconnect),
-            "26000" | "42P05" => {
-                let hint = "a pooler that shares connections needs to know prepared statements, as PgBouncer does from 1.21 on with max_prepared_statements";
-                (Error::Unavailable(format!("{text}: {hint}")), Then::Reconnect)
-            }
+            // No such prepared statement, or somebody else's of this name: a pooler shares the connection.
+            "26000" | "42P05" => (Error::Unavailable(text), Then::Unprepared),
             "XX001" | "XX002" => (Error::Corrupt(text), Then::GiveUp),
             _ => (named(code)(text), Then::GiveUp),
         };

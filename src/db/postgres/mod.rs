@@ -242,5 +242,5 @@ fn target(url: &DatabaseUrl, read_only: bool) -> Result<Target, Error> {
     if !read_only {
         config.target_session_attrs(TargetSessionAttrs::ReadWrite);
     }
-    Ok(Target { config, tls: tls::connector(url)?, patience })
+    Ok(Target { config, tls: tls::connector(url)?, patience, pooled: Arc::default() })
 }

@@ -1,16 +1,21 @@
 //! One connection, driven by the thread that owns it, with its prepared statements.
 //!
+//! A pooler may put another connection to the server behind ours with each transaction. A prepared statement of
+//! that one could have our name and other words, so that none is used any more once that is noticed.
+//!
 //! Whatever the transaction at work makes of an error, the session remembers the first one: PostgreSQL takes
 //! no more statements then, and would answer a COMMIT with a quiet rollback.
 
-use super::failure::{Failure, chain};
-use super::values::check;
+use super::failure::{Failure, Then, chain};
+use super::values::{check, type_of};
 use crate::db::{Error, Value};
 use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::runtime::Runtime;
 use tokio::task::JoinHandle;
-use tokio_postgres::types::ToSql;
+use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, Config, Row, SimpleQueryMessage, Statement};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
@@ -33,6 +38,8 @@ pub(super) struct Target {
     pub(super) tls: MakeRustlsConnect,
     /// How long connecting may take in all, where the operator has said so.
     pub(super) patience: Option<Duration>,
+    /// Whether a pooler was noticed, on any of the connections.
+    pub(super) pooled: Arc<AtomicBool>,
 }
 
 /// What a transaction is for.
@@ -56,8 +63,13 @@ pub(in crate::db) struct Session {
     failure: Option<Failure>,
     /// The longest that an answer may take now.
     limit: Duration,
+    /// What serves the connection, by its number on the server.
+    backend: Option<String>,
+    pooled: Arc<AtomicBool>,
     /// Whether the server's settings would answer a commit before it is on the disk.
     forgetful: bool,
+    /// Whether it is PostgreSQL itself, and not an engine that speaks as it does.
+    genuine: bool,
     connection: JoinHandle<()>,
     runtime: Runtime,
 }
@@ -91,8 +103,18 @@ impl Session {
         };
         // Errors of the connection reach the caller of the statement that they hit.
         let connection = runtime.spawn(async move { drop(connection.await) });
-        let (statements, failure, limit) = (HashMap::new(), None, STATEMENT + GRACE);
-        let mut session = Self { client, statements, failure, limit, forgetful: false, connection, runtime };
+        let mut session = Self {
+            client,
+            statements: HashMap::new(),
+            failure: None,
+            limit: STATEMENT + GRACE,
+            backend: None,
+            pooled: target.pooled.clone(),
+            forgetful: false,
+            genuine: false,
+            connection,
+            runtime,
+        };
         match session.look_at_settings() {
             Ok(()) => Ok(session),
             Err(failure) => {
@@ -103,19 +125,24 @@ impl Session {
     }
 
     fn look_at_settings(&mut self) -> Result<(), Failure> {
-        let sql = "SELECT current_setting('server_encoding'), current_setting('synchronous_commit')";
-        let answer = self.run(self.client.simple_query(sql))?;
-        let row = answer.iter().find_map(|message| match message {
-            SimpleQueryMessage::Row(row) => Some((row.get(0), row.get(1))),
-            _ => None,
-        });
-        let (encoding, commit) = row.unwrap_or_default();
-        if encoding != Some("UTF8") {
+        let encoding = self.ask("SHOW server_encoding")?;
+        if !encoding.is_some_and(|encoding| encoding.eq_ignore_ascii_case("utf8")) {
             let why = "the database is not in UTF-8. Make one with: CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0";
             return Err(Failure { error: Error::Refused(why.into()), ..Failure::lost("") });
         }
-        self.forgetful = commit == Some("off");
+        let version = self.ask("SELECT version()")?.unwrap_or_default();
+        self.genuine = version.starts_with("PostgreSQL") && !version.contains("-YB-");
+        self.forgetful = self.genuine && self.ask("SHOW synchronous_commit")?.as_deref() == Some("off");
         Ok(())
+    }
+
+    /// The first column of the first row that several statements answer.
+    fn ask(&self, sql: &str) -> Result<Option<String>, Failure> {
+        let answer = self.run(self.client.simple_query(sql))?;
+        Ok(answer.iter().find_map(|message| match message {
+            SimpleQueryMessage::Row(row) => row.get(0).map(str::to_owned),
+            _ => None,
+        }))
     }
 
     /// Opens a transaction, within `limit`: nothing is lost yet if the connection turns out to be dead.
@@ -127,25 +154,25 @@ impl Session {
         };
         self.failure = None;
         let milliseconds = most.as_millis();
-        // For this transaction alone, since a pooler gives the connection to others afterwards. An index scan
-        // locks what it read and a scan of the table all of it, so that transactions would fail for nothing.
+        // For this transaction alone, since a pooler gives the connection to others afterwards.
         let mut sql = format!(
             "BEGIN {mode}; SET LOCAL statement_timeout = {milliseconds}; \
-            SET LOCAL idle_in_transaction_session_timeout = {milliseconds}; SET LOCAL enable_seqscan = off"
+            SET LOCAL idle_in_transaction_session_timeout = {milliseconds}"
         );
         if self.forgetful && access != Access::Read {
             sql.push_str("; SET LOCAL synchronous_commit = on");
         }
-        // All changes share a lock that one can have for itself. It is taken before the first look at the data,
-        // so that what it waited for is seen.
-        match access {
-            Access::Write => sql.push_str("; LOCK TABLE schema_history IN ROW SHARE MODE"),
-            Access::Alone => sql.push_str("; LOCK TABLE schema_history IN EXCLUSIVE MODE"),
-            Access::Read | Access::Migrate => {}
+        if self.genuine {
+            sql.push_str(own_ways(access));
         }
+        sql.push_str("; SELECT pg_backend_pid()");
         self.limit = limit;
-        self.run(self.client.batch_execute(&sql))?;
+        let backend = self.ask(&sql)?;
         self.limit = most + GRACE;
+        if self.backend.is_some() && self.backend != backend {
+            self.pooled.store(true, Ordering::Relaxed);
+        }
+        self.backend = backend;
         Ok(())
     }
 
@@ -174,8 +201,10 @@ impl Session {
 
     pub(in crate::db) fn execute(&mut self, sql: &'static str, values: &[Value<'_>]) -> Result<usize, Error> {
         self.remember(|session| {
-            let statement = session.prepared(sql, values)?;
-            let changed = session.run(session.client.execute(&statement, &as_parameters(values)))?;
+            let changed = match session.prepared(sql, values)? {
+                Some(statement) => session.run(session.client.execute(&statement, &as_parameters(values)))?,
+                None => session.run(session.client.execute_typed(sql, &as_typed(values)))?,
+            };
             Ok(usize::try_from(changed).unwrap_or(usize::MAX))
         })
     }
@@ -185,9 +214,9 @@ impl Session {
         sql: &'static str,
         values: &[Value<'_>],
     ) -> Result<Vec<Row>, Error> {
-        self.remember(|session| {
-            let statement = session.prepared(sql, values)?;
-            session.run(session.client.query(&statement, &as_parameters(values)))
+        self.remember(|session| match session.prepared(sql, values)? {
+            Some(statement) => session.run(session.client.query(&statement, &as_parameters(values))),
+            None => session.run(session.client.query_typed(sql, &as_typed(values))),
         })
     }
 
@@ -195,8 +224,11 @@ impl Session {
         self.remember(|session| session.run(session.client.batch_execute(sql)))
     }
 
-    /// A statement, prepared at its first use on this connection.
-    fn prepared(&mut self, sql: &'static str, values: &[Value<'_>]) -> Result<Statement, Failure> {
+    /// A statement, prepared at its first use on this connection; none behind a pooler.
+    fn prepared(&mut self, sql: &'static str, values: &[Value<'_>]) -> Result<Option<Statement>, Failure> {
+        if self.pooled.load(Ordering::Relaxed) {
+            return Ok(None);
+        }
         let statement = match self.statements.get(sql) {
             Some(statement) => statement.clone(),
             None => {
@@ -206,7 +238,7 @@ impl Session {
             }
         };
         check(statement.params(), values)?;
-        Ok(statement)
+        Ok(Some(statement))
     }
 
     /// Runs a step of the transaction unless an earlier one has failed.
@@ -215,6 +247,9 @@ impl Session {
             return Err(failure.error.clone());
         }
         step(self).map_err(|failure| {
+            if failure.then == Then::Unprepared {
+                self.pooled.store(true, Ordering::Relaxed);
+            }
             let error = failure.error.clone();
             self.failure = Some(failure);
             error
@@ -232,4 +267,21 @@ impl Session {
 
 fn as_parameters<'a>(values: &'a [Value<'_>]) -> Vec<&'a (dyn ToSql + Sync)> {
     values.iter().map(|value| value as &(dyn ToSql + Sync)).collect()
+}
+
+fn as_typed<'a>(values: &'a [Value<'_>]) -> Vec<(&'a (dyn ToSql + Sync), Type)> {
+    values.iter().map(|value| (value as &(dyn ToSql + Sync), type_of(value))).collect()
+}
+
+/// What only PostgreSQL itself understands: the engines that speak as it does have no need of it.
+///
+/// An index scan locks what it read and a scan of the table all of it, so that transactions would fail for
+/// nothing. All changes share a lock that one can have for itself; it is taken before the first look at the
+/// data, so that what it waited for is seen.
+fn own_ways(access: Access) -> &'static str {
+    match access {
+        Access::Read | Access::Migrate => "; SET LOCAL enable_seqscan = off",
+        Access::Write => "; SET LOCAL enable_seqscan = off; LOCK TABLE schema_history IN ROW SHARE MODE",
+        Access::Alone => "; SET LOCAL enable_seqscan = off; LOCK TABLE schema_history IN EXCLUSIVE MODE",
+    }
 }

@@ -4,7 +4,7 @@ use super::failure::Failure;
 use crate::db::value::Cell;
 use crate::db::{Error, Value};
 use bytes::BytesMut;
-use tokio_postgres::types::{FromSql, IsNull, ToSql, Type, to_sql_checked};
+use tokio_postgres::types::{FromSql, IsNull, Kind, ToSql, Type, to_sql_checked};
 use uuid::Uuid;
 
 type AnyError = Box<dyn std::error::Error + Sync + Send>;
@@ -41,6 +41,17 @@ pub(super) fn check(types: &[Type], values: &[Value<'_>]) -> Result<(), Failure>
         }
     }
     Ok(())
+}
+
+/// What a value is sent as where no statement has been prepared that would say; 0 leaves it to the server.
+pub(super) fn type_of(value: &Value<'_>) -> Type {
+    match value {
+        Value::Text(_) => Type::TEXT,
+        Value::Bytes(_) => Type::BYTEA,
+        Value::Uuid(_) => Type::UUID,
+        Value::Time(_) | Value::Int(_) => Type::INT8,
+        Value::Null => Type::new("unspecified".into(), 0, Kind::Pseudo, "pg_catalog".into()),
+    }
 }
 
 impl ToSql for Value<'_> {

@@ -152,7 +152,7 @@ impl Worker {
                 self.give_back(session, true);
                 Tried::Done(Err(said(own)))
             }
-            Then::ReadOnly | Then::Reconnect => {
+            Then::ReadOnly | Then::Reconnect | Then::Unprepared => {
                 session.close();
                 Tried::Again(own.into(), TRIES)
             }

@@ -127,15 +127,8 @@ impl Cluster {
             .arg(&folder)
             .arg(programs())
             .arg(format!("-p {port} -c listen_addresses={addresses}"))
-            .process_group(0);
-        if Command::new("id").arg("-u").output().unwrap().stdout == b"0\n" {
-            // The server refuses to run as root.
-            let given = Command::new("chown").arg("postgres").arg(&folder).status().unwrap();
-            assert!(given.success(), "there is no user `postgres`");
-            life.args(["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"]);
-        } else {
-            life.arg("env");
-        }
+            .process_group(0)
+            .args(unprivileged(&folder));
         let mut life = life.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let mut started = String::new();
         BufReader::new(life.stdout.take().unwrap()).read_line(&mut started).unwrap();
@@ -183,6 +176,16 @@ impl Cluster {
         });
         self.url(name)
     }
+}
+
+/// The command by which a program runs as a user that is not root, whom it would refuse; `folder` becomes its.
+pub fn unprivileged(folder: &Path) -> &'static [&'static str] {
+    if Command::new("id").arg("-u").output().unwrap().stdout != b"0\n" {
+        return &["env"];
+    }
+    let given = Command::new("chown").arg("postgres").arg(folder).status().unwrap();
+    assert!(given.success(), "there is no user `postgres`");
+    &["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"]
 }
 
 /// The defaults with this data folder and database.
