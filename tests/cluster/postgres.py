@@ -1,5 +1,5 @@
 """PostgreSQL servers of the test's own: a primary and its standby, on loopback, as durable as in earnest."""
-import glob, os, signal, socket, struct, subprocess, sys, time
+import contextlib, glob, os, signal, socket, struct, subprocess, sys, time
 
 USER = "claviger"
 SETTINGS = {
@@ -107,20 +107,23 @@ class Server:
         self.process.wait()
         self.process = None
         for child in children:
-            os.kill(child, signal.SIGKILL)
-        while any(os.path.exists(f"/proc/{child}") for child in children):
+            # Some end by themselves when they miss their parent.
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(child, signal.SIGKILL)
+        while any(look_at(f"/proc/{child}/stat")[0] not in "ZX" for child in children):
             time.sleep(0.001)
 
 
 def children_of(parent):
-    children = []
-    for path in glob.glob("/proc/[0-9]*/stat"):
-        try:
-            with open(path) as stat:
-                # After the name, which is in brackets: the state and the parent.
-                found = int(stat.read().rpartition(")")[2].split()[1])
-        except OSError:
-            continue
-        if found == parent:
-            children.append(int(path.split("/")[2]))
-    return children
+    found = {path: look_at(path) for path in glob.glob("/proc/[0-9]*/stat")}
+    return [int(path.split("/")[2]) for path, (_, of) in found.items() if int(of) == parent]
+
+
+def look_at(path):
+    """The state of a process and its parent; X and 0 if it is gone."""
+    try:
+        with open(path) as stat:
+            # They stand after the name, which is in brackets.
+            return stat.read().rpartition(")")[2].split()[:2]
+    except OSError:
+        return "X", "0"
