@@ -281,28 +281,37 @@ pub async fn list(
 pub async fn end(cx: &Cx, account: AccountId, which: Which, kind: Kind) -> Result<usize, Error> {
     let cx = cx.clone();
     app::to_its_end(async move {
-        let (asked, now) = (cx.clone(), cx.app.clock.now());
-        let (ended, events) = cx
-            .app
-            .db
-            .write::<_, Error, _>(move |tx| {
-                let ended = end_in(tx, account, which, now)?;
-                if ended.is_empty() && matches!(which, Which::One(_)) {
-                    return Err(Error::Unknown);
-                }
-                let event = |ended: &Ended| asked.event(kind).account(account).session(ended.session);
-                let events: Vec<Event> = ended.iter().map(event).collect();
-                for event in &events {
-                    audit::flow::append(tx, event)?;
-                }
-                Ok((ended, events))
-            })
-            .await?;
-        announce(&cx, &ended);
-        events.iter().for_each(Event::log);
-        Ok(ended.len())
+        let ended = end_now(&cx, account, which, kind).await;
+        // What another server has ended a moment ago is over too for who is told so here.
+        if matches!((&ended, which), (Err(Error::Unknown), _) | (Ok(_), Which::All | Which::AllBut(_))) {
+            status::flow::refresh(&cx.app.db, &cx.app.statuses, cx.app.clock.now()).await?;
+        }
+        ended
     })
     .await
+}
+
+async fn end_now(cx: &Cx, account: AccountId, which: Which, kind: Kind) -> Result<usize, Error> {
+    let (asked, now) = (cx.clone(), cx.app.clock.now());
+    let (ended, events) = cx
+        .app
+        .db
+        .write::<_, Error, _>(move |tx| {
+            let ended = end_in(tx, account, which, now)?;
+            if ended.is_empty() && matches!(which, Which::One(_)) {
+                return Err(Error::Unknown);
+            }
+            let event = |ended: &Ended| asked.event(kind).account(account).session(ended.session);
+            let events: Vec<Event> = ended.iter().map(event).collect();
+            for event in &events {
+                audit::flow::append(tx, event)?;
+            }
+            Ok((ended, events))
+        })
+        .await?;
+    announce(cx, &ended);
+    events.iter().for_each(Event::log);
+    Ok(ended.len())
 }
 
 /// Ends sessions inside another change's transaction; [`announce`] them after its commit.

@@ -28,18 +28,23 @@ const RENEW_AFTER: Duration = Duration::from_secs(60);
 pub const LIST_TYPE: &str = "application/statuslist+jwt";
 
 /// Looks at the database for sessions that were ended since the last look, by whomever; at the first for
-/// all. Ends are numbered in the order of their commits, so none is missed, whatever the clocks say.
+/// all. Ends are numbered in the order of their commits, so none is missed, whatever the clocks say. A database
+/// that was away may be another one afterwards, a standby that lagged: there it is looked for all again.
 ///
 /// # Errors
 /// If the database fails. Then what was known stays known.
 pub async fn refresh(db: &Db, statuses: &Statuses, now: Timestamp) -> Result<(), db::Error> {
     let (last, alive) = (statuses.seen.load(Ordering::Relaxed), now.minus(MARGIN));
-    let (ended, allocated) = db
-        .read::<_, db::Error, _>(move |tx| Ok((store::ended_after(tx, last, alive)?, store::allocated(tx)?)))
-        .await?;
-    let seen = ended.iter().map(|(number, _)| *number).max().unwrap_or(last);
-    statuses.add(ended.into_iter().map(|(_, ended)| ended));
-    statuses.seen.fetch_max(seen, Ordering::Relaxed);
+    let looked = db
+        .read::<_, db::Error, _>(move |tx| {
+            let newest = store::last_end(tx)?;
+            let ended = store::ended_after(tx, if newest < last { 0 } else { last }, alive)?;
+            Ok((newest, ended, store::allocated(tx)?))
+        })
+        .await;
+    let (newest, ended, allocated) = looked.inspect_err(|_| statuses.seen.store(0, Ordering::Relaxed))?;
+    statuses.add(ended);
+    statuses.seen.store(newest, Ordering::Relaxed);
     statuses.allocated.fetch_max(allocated, Ordering::Relaxed);
     Ok(())
 }

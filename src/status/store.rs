@@ -6,11 +6,17 @@ use crate::db::{Error, Row, Tx};
 
 const COUNTER: &str = "status_index";
 
-/// The ends after number `last` of sessions that may still have live access tokens, each with its number.
-pub(crate) fn ended_after(tx: &mut Tx<'_>, last: i64, now: Timestamp) -> Result<Vec<(i64, Ended)>, Error> {
-    let sql = "SELECT id, status_index, access_expires_at, end_number FROM sessions
+/// The number of the last end. Whoever sees it sees all before it.
+pub(crate) fn last_end(tx: &mut Tx<'_>) -> Result<i64, Error> {
+    let sql = "SELECT next FROM counters WHERE name = 'session_end'";
+    Ok(tx.first(sql, &[], |row| row.get(0))?.unwrap_or(0))
+}
+
+/// The ends after number `last` of sessions that may still have live access tokens.
+pub(crate) fn ended_after(tx: &mut Tx<'_>, last: i64, now: Timestamp) -> Result<Vec<Ended>, Error> {
+    let sql = "SELECT id, status_index, access_expires_at FROM sessions
         WHERE end_number IS NOT NULL AND end_number > $1 AND access_expires_at > $2";
-    tx.all(sql, &[last.into(), now.into()], |row| Ok((row.get(3)?, Ended::read(row)?)))
+    tx.all(sql, &[last.into(), now.into()], Ended::read)
 }
 
 /// The next index that nobody has taken.

@@ -69,6 +69,25 @@ async fn what_one_ends_the_other_refuses() {
     }
 }
 
+/// A client that got no answer asks the other server again: what that one says holds there at once.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_ends_again_what_the_other_has_ended_is_told_no_lie() {
+    let Some((one, other)) = two(&[]).await else { return };
+    for round in 0..10 {
+        let ann = one.account(&format!("ann{round}")).await;
+        let second = ann.elsewhere().await;
+        assert_eq!(ann.post("/logout", &json!(null)).await.status, 204);
+        let status = if round % 2 == 0 {
+            let fields = [("token", ann.refresh_token.as_str()), ("client_id", "claviger")];
+            other.anonymous().post_form("/revoke", &fields).await.status
+        } else {
+            send(second.at(&other).request(Method::DELETE, "/user/sessions")).await.status
+        };
+        assert_eq!(status, 200);
+        assert_eq!(ann.at(&other).get("/user/profile").await.status, 401, "round {round}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_status_list_of_one_tells_of_the_others_ends() {
     let Some((one, other)) = two(&[]).await else { return };

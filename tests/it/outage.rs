@@ -110,3 +110,19 @@ async fn work_under_way_while_connections_break_is_done_once_or_refused() {
     let sum = sum(&db).await.unwrap();
     assert!((done..=done + unknown).contains(&sum), "{done} were confirmed, {unknown} left open, {sum} kept");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_read_whose_end_is_not_answered_leaves_nothing_in_doubt() {
+    if !on_postgres() {
+        return;
+    }
+    let (_folder, way, db) = behind();
+    let read = db.read::<_, Error, _>(move |tx| {
+        let found = tx.first("SELECT COUNT(*) FROM counters", &[], |row| row.get::<i64>(0))?;
+        // All that comes after it is the COMMIT.
+        way.block();
+        Ok(found)
+    });
+    let read = read.await;
+    assert!(matches!(read, Err(Error::Unavailable(_))), "{read:?}");
+}

@@ -1,8 +1,10 @@
 //! The status list: what a service learns that verifies tokens offline and reads one cached file.
 
-use crate::harness::{Account, Answer, Caller as _, TestApp, decode};
+use crate::harness::{Account, Answer, Caller as _, TestApp, database, decode};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use claviger::app::App;
+use claviger::status;
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -73,6 +75,32 @@ async fn a_restart_forgets_no_ended_session_and_gives_no_place_twice() {
     let body = json!({"email": email, "password": password});
     let token = app.anonymous().post("/login", &body).await.json()["token"].as_str().unwrap().to_owned();
     assert!(decode(&token).1["status"]["status_list"]["idx"].as_u64().unwrap() > index);
+}
+
+/// After a failover to a standby that lagged, ends have numbers that were there before.
+#[tokio::test]
+async fn ends_are_seen_in_a_database_that_has_gone_back() {
+    let app = TestApp::start().await;
+    let (alice, bob) = (app.account("alice").await, app.account("bob").await);
+    let ended = alice.elsewhere().await;
+    for session in [&alice, &ended] {
+        assert_eq!(session.post("/logout", &json!(null)).await.status, 204);
+    }
+    let look = async || {
+        let shared = app.app();
+        let App { db, statuses, clock, .. } = &*shared;
+        status::flow::refresh(db, statuses, clock.now()).await.unwrap();
+    };
+    look().await;
+    let database = database(app.data_dir());
+    database.execute("UPDATE counters SET next = 2 WHERE name = 'session_end'", []).unwrap();
+    let sql = "UPDATE sessions SET ended_at = created_at, end_number = 2 WHERE hex(account_id) = upper(?1)";
+    assert_eq!(database.execute(sql, [bob.public_id.replace('-', "")]).unwrap(), 1);
+    look().await;
+    bob.get("/user/profile").await.problem(401, "invalid-token");
+    for session in [&alice, &ended] {
+        session.get("/user/profile").await.problem(401, "invalid-token");
+    }
 }
 
 #[tokio::test]

@@ -173,7 +173,10 @@ impl Postgres {
         match tokio::time::timeout(self.patience, answer).await {
             Ok(Ok(outcome)) => outcome,
             Ok(Err(_)) => Err(unavailable("its threads have stopped").into()),
-            Err(_) if decision.give_up() => Err(unavailable("it does not answer").into()),
+            // Of a read nothing is kept in any case.
+            Err(_) if decision.give_up() || access == Access::Read => {
+                Err(unavailable("it does not answer").into())
+            }
             Err(_) => Err(Error::OutcomeUnknown("the commit is not answered".to_owned()).into()),
         }
     }
