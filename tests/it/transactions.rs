@@ -2,7 +2,7 @@
 
 use crate::harness::{Database, count, database, on_postgres, open_db};
 use claviger::base::time::Timestamp;
-use claviger::db::{Db, Error, Tx};
+use claviger::db::{Db, Error, Lock, Tx, Value};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -30,8 +30,14 @@ async fn read(db: &Db) -> i64 {
     db.read(next).await.unwrap()
 }
 
+/// The same, held until the end of the transaction.
+fn next_held(tx: &mut Tx<'_>) -> Result<i64, Error> {
+    let sql = "SELECT next FROM counters WHERE name = 'status_index'";
+    Ok(tx.first_locked(Lock::Update, sql, &[], |row| row.get(0))?.unwrap())
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn who_reads_and_then_writes_is_alone_in_effect() {
+async fn what_is_held_stays_as_it_was_read() {
     let (_folder, db) = open();
     let mut writers = JoinSet::new();
     for _ in 0..16 {
@@ -39,6 +45,32 @@ async fn who_reads_and_then_writes_is_alone_in_effect() {
         writers.spawn(async move {
             for _ in 0..10 {
                 let changed = db.write::<_, Error, _>(|tx| {
+                    let number = next_held(tx)?;
+                    set(tx, number + 1)
+                });
+                assert_eq!(changed.await.unwrap(), 1);
+            }
+        });
+    }
+    let long = db.write::<_, Error, _>(|tx| {
+        let number = next_held(tx)?;
+        std::thread::sleep(Duration::from_millis(100));
+        set(tx, number + 1)
+    });
+    assert_eq!(long.await.unwrap(), 1, "a long one gets its turn among short ones");
+    writers.join_all().await;
+    assert_eq!(read(&db).await, 161, "none was lost, and none was refused");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn who_is_serializable_is_alone_in_effect() {
+    let (_folder, db) = open();
+    let mut writers = JoinSet::new();
+    for _ in 0..3 {
+        let db = db.clone();
+        writers.spawn(async move {
+            for _ in 0..10 {
+                let changed = db.write_serializable::<_, Error, _>(|tx| {
                     let number = next(tx)?;
                     set(tx, number + 1)
                 });
@@ -47,30 +79,21 @@ async fn who_reads_and_then_writes_is_alone_in_effect() {
         });
     }
     writers.join_all().await;
-    assert_eq!(read(&db).await, 160, "none was lost, and none was refused");
+    assert_eq!(read(&db).await, 30, "none was lost, and none was refused");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_long_transaction_gets_its_turn_among_short_ones() {
+#[tokio::test]
+async fn one_statement_for_many_rows_changes_each() {
     let (_folder, db) = open();
-    let mut short = JoinSet::new();
-    for _ in 0..8 {
-        let db = db.clone();
-        short.spawn(async move {
-            loop {
-                let _ = db.write::<_, Error, _>(|tx| next(tx).and_then(|number| set(tx, number + 1))).await;
-            }
-        });
-    }
-    for _ in 0..3 {
-        let long = db.write::<_, Error, _>(|tx| {
-            let number = next(tx)?;
-            std::thread::sleep(Duration::from_millis(30));
-            set(tx, number + 1)
-        });
-        assert_eq!(long.await.unwrap(), 1);
-    }
-    short.shutdown().await;
+    let rows = [[("status_index", 5)], [("session_end", 6)], [("none", 7)]];
+    let changed = db.write::<_, Error, _>(move |tx| {
+        let sql = "UPDATE counters SET next = $1 WHERE name = $2";
+        let values: Vec<[Value<'_>; 2]> =
+            rows.iter().map(|[(name, number)]| [Value::Int(*number), (*name).into()]).collect();
+        tx.execute_each(sql, &values)
+    });
+    assert_eq!(changed.await.unwrap(), [1, 1, 0]);
+    assert_eq!(read(&db).await, 5);
 }
 
 /// What a feature makes of whatever goes wrong.
@@ -87,10 +110,10 @@ impl From<Error> for Own {
 async fn a_conflict_is_seen_behind_a_features_own_error() {
     let (_folder, db) = open();
     let mut writers = JoinSet::new();
-    for _ in 0..16 {
+    for _ in 0..4 {
         let db = db.clone();
         writers.spawn(async move {
-            let write = db.write(|tx| {
+            let write = db.write_serializable(|tx| {
                 let number = next(tx).map_err(|_| Own)?;
                 set(tx, number + 1).map_err(|_| Own)
             });
@@ -98,7 +121,7 @@ async fn a_conflict_is_seen_behind_a_features_own_error() {
         });
     }
     writers.join_all().await;
-    assert_eq!(read(&db).await, 16);
+    assert_eq!(read(&db).await, 4);
 }
 
 #[tokio::test]
