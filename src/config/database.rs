@@ -85,6 +85,8 @@ fn parse(text: &str) -> Result<DatabaseUrl, String> {
         match pair.split_once('=') {
             Some(("sslmode", value)) => mode = Some(value),
             Some(("sslrootcert", value)) => roots = Some(decoded(value)?),
+            // The driver would take several folders of sockets for one.
+            Some(("host", value)) => others.extend(value.split(',').map(|host| format!("host={host}"))),
             // The driver would take libpq's milliseconds for seconds, and has another name for the count.
             Some(("tcp_user_timeout", value)) => unacknowledged = Some(milliseconds(value)?),
             Some(("keepalives_count", value)) => others.push(format!("keepalives_retries={value}")),
@@ -99,16 +101,31 @@ fn parse(text: &str) -> Result<DatabaseUrl, String> {
     if let Some(limit) = unacknowledged {
         connect.tcp_user_timeout(limit);
     }
+    let roots = roots.filter(|path| !path.is_empty());
+    let (mode, tls) = secured(mode, roots.as_deref())?;
     let roots = roots.filter(|path| path != "system").map(PathBuf::from);
-    let (mode, tls) = secured(mode, roots.is_some())?;
     let local = connect.get_hosts().iter().all(|host| matches!(host, Host::Unix(_)));
     connect.ssl_mode(if local && connect.get_hostaddrs().is_empty() { SslMode::Disable } else { mode });
     Ok(DatabaseUrl { connect: Box::new(connect), tls, roots, shown: without_password(text) })
 }
 
-/// As libpq has it: without a mode TLS is tried, and `require` with a certificate at hand verifies it.
-fn secured(mode: Option<&str>, has_roots: bool) -> Result<(SslMode, Tls), String> {
+/// As libpq has it: without a mode TLS is tried, `require` with a certificate at hand verifies it, and the
+/// system's certificates, which vouch for so many, are of use with the host's name alone.
+fn secured(mode: Option<&str>, roots: Option<&str>) -> Result<(SslMode, Tls), String> {
+    let has_roots = roots.is_some();
+    if roots == Some("system") && !matches!(mode, None | Some("verify-full")) {
+        return Err("sslrootcert=system goes with sslmode=verify-full alone".into());
+    }
     Ok(match mode {
+        None if has_roots && roots == Some("system") => (SslMode::Require, Tls::IssuerAndHost),
+        Some("verify-ca") if !has_roots => {
+            return Err("sslmode=verify-ca needs the issuer's certificate, sslrootcert=FILE".into());
+        }
+        Some("allow") => {
+            return Err(
+                "sslmode=allow is not offered here: it would rather have no TLS. Use prefer or better".into(),
+            );
+        }
         Some("disable") => (SslMode::Disable, Tls::Unverified),
         None | Some("prefer") => (SslMode::Prefer, Tls::Unverified),
         Some("require") if has_roots => (SslMode::Require, Tls::Issuer),
@@ -195,6 +212,9 @@ mod tests {
             parse("postgres://a,b:5433/auth?connect_timeout=1&application_name=x&sslmode=require").unwrap();
         assert_eq!(several.connect.get_ports(), [5432, 5433]);
         assert_eq!(several.connect.get_application_name(), Some("x"));
+        let folders = parse("postgres:///d?host=/tmp/a,/tmp/b&port=1,2").unwrap();
+        assert_eq!(folders.connect.get_hosts(), [Host::Unix("/tmp/a".into()), Host::Unix("/tmp/b".into())]);
+        assert_eq!(folders.connect.get_ports(), [1, 2]);
         let timed = parse("postgres://h/d?tcp_user_timeout=1500&keepalives_count=2").unwrap();
         assert_eq!(timed.connect.get_tcp_user_timeout(), Some(&Duration::from_millis(1500)));
         assert_eq!(timed.connect.get_keepalives_retries(), Some(2));
@@ -205,8 +225,22 @@ mod tests {
     fn certificates_make_require_verify() {
         let url = parse("postgres://h/d?sslmode=require&sslrootcert=/etc/my%20ca.pem").unwrap();
         assert_eq!((url.tls, url.roots.as_deref()), (Tls::Issuer, Some(Path::new("/etc/my ca.pem"))));
-        let url = parse("postgres://h/d?sslmode=verify-ca&sslrootcert=system").unwrap();
-        assert_eq!((url.tls, url.roots), (Tls::Issuer, None));
+        for text in
+            ["postgres://h/d?sslmode=verify-full&sslrootcert=system", "postgres://h/d?sslrootcert=system"]
+        {
+            let url = parse(text).unwrap();
+            assert_eq!((url.tls, url.roots), (Tls::IssuerAndHost, None));
+            assert_eq!(url.connect.get_ssl_mode(), SslMode::Require);
+        }
+        for text in [
+            "postgres://h/d?sslmode=require&sslrootcert=system",
+            "postgres://h/d?sslmode=verify-ca&sslrootcert=system",
+            "postgres://h/d?sslmode=verify-ca",
+            "postgres://h/d?sslmode=verify-ca&sslrootcert=",
+            "postgres://h/d?sslmode=allow",
+        ] {
+            assert!(parse(text).is_err(), "{text}");
+        }
     }
 
     #[test]

@@ -32,6 +32,8 @@ const MIGRATIONS: &[Migration] = migrations![
     6 "0006_key_rotation",
     7 "0007_api_keys",
     8 "0008_key_cache",
+    9 "0009_database_copy",
+    10 "0010_master_key",
 ];
 
 const HISTORY: &str = "CREATE TABLE IF NOT EXISTS schema_history (

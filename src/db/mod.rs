@@ -136,12 +136,28 @@ impl Db {
         }
     }
 
+    /// The same for the looks at what others have changed: they do not wait behind what this server does.
+    ///
+    /// # Errors
+    /// As of [`Self::read`].
+    pub async fn look<T, E, F>(&self, work: F) -> Result<T, E>
+    where
+        F: FnMut(&mut Tx<'_>) -> Result<T, E> + Send + 'static,
+        T: Send + 'static,
+        E: From<Error> + Send + 'static,
+    {
+        match &self.engine {
+            Engine::Sqlite(engine) => engine.read(work),
+            Engine::Postgres(engine) => engine.look(work).await,
+        }
+    }
+
     /// Whether the database answers, and has all that this program needs. A newer program may have added to it.
     ///
     /// # Errors
     /// [`Error::Refused`] if it has another schema, or the database's own error.
     pub async fn expect_schema(&self) -> Result<(), Error> {
-        self.read(migrate::expect_applied).await
+        self.look(migrate::expect_applied).await
     }
 }
 

@@ -11,7 +11,7 @@ pub use rotation::Keys;
 use crate::app::{App, Cx};
 use crate::audit::{Actor, Origin};
 use crate::base::{id, random};
-use crate::{audit, db, status};
+use crate::{audit, db, sessions, status};
 use futures_util::FutureExt as _;
 use std::convert::Infallible;
 use std::fmt::Display;
@@ -109,7 +109,8 @@ pub fn system(app: Arc<App>) -> Cx {
 }
 
 async fn look(app: Arc<App>) -> Result<(), db::Error> {
-    status::flow::refresh(&app.db, &app.statuses, app.clock.now()).await
+    status::flow::refresh(&app.db, &app.statuses, app.clock.now()).await?;
+    sessions::flow::settle(&system(app), None).await
 }
 
 /// Says once when the database goes, and when it is back.

@@ -10,6 +10,7 @@ use crate::audit::{self, Event, Kind, Origin};
 use crate::base::time::Timestamp;
 use crate::db::{self, Db, Tx};
 use claviger_crypto::jws::SigningKey;
+use claviger_crypto::mac::MacKey;
 use claviger_crypto::seal::MasterKey;
 use std::sync::Arc;
 use std::time::Duration;
@@ -59,7 +60,7 @@ pub async fn reload(
     writer: &KeyringWriter,
 ) -> Result<bool, Error> {
     let old = writer.current();
-    let states = db.read::<_, Error, _>(|tx| Ok(store::states(tx)?)).await?;
+    let states = db.look::<_, Error, _>(|tx| Ok(store::states(tx)?)).await?;
     if old.as_ref().is_some_and(|old| old.made_of() == states) {
         return Ok(false);
     }
@@ -169,6 +170,23 @@ pub async fn rotate(
     let event = told(origin, now, Kind::KeyRotate, &kid, why);
     record(db, vec![event], move |tx| store::ask(tx, &kid, now)).await?;
     Ok(schedule::turn(&look(db).await?, policy))
+}
+
+/// Makes sure that all servers of a database have the same master key; the first one's is it.
+///
+/// # Errors
+/// [`Error::Master`] if it is another.
+pub async fn expect_same(db: &Db, master: &MasterKey) -> Result<(), Error> {
+    let tag = MacKey::new(*master.derive("master-key-tag")).tag(&[]);
+    let begun_with = db.write::<_, Error, _>(move |tx| Ok(store::master_tag(tx, &tag)?)).await?;
+    if begun_with == tag {
+        return Ok(());
+    }
+    Err(Error::Master(
+        "this database was begun with another master key. Give all its servers the same one (master.key in the data \
+         folder of the first, --master-key-file or CLAVIGER_MASTER_KEY)"
+            .into(),
+    ))
 }
 
 /// Makes sure that this is the master key that the signing keys are sealed with.

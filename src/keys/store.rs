@@ -90,6 +90,15 @@ pub(crate) fn raise(tx: &mut Tx<'_>, kid: &str, lives: Lives) -> Result<bool, Er
     Ok(tx.execute(sql, &[seconds(lives.token).into(), seconds(lives.cache).into(), kid.into()])? == 1)
 }
 
+/// The tag of the master key that the database was begun with: this one, if there is none yet.
+pub(crate) fn master_tag(tx: &mut Tx<'_>, tag: &[u8]) -> Result<Vec<u8>, Error> {
+    let sql = "INSERT INTO master_key (name, tag) VALUES ('own', $1) ON CONFLICT (name) DO NOTHING";
+    tx.execute(sql, &[tag.into()])?;
+    let sql = "SELECT tag FROM master_key WHERE name = 'own'";
+    let found = tx.first(sql, &[], |row| row.get(0))?;
+    found.ok_or_else(|| Error::Corrupt("the tag of the master key went away".into()))
+}
+
 /// The id and state of every key, in the order of their ids' bytes: a database may have another of its own.
 pub(crate) fn states(tx: &mut Tx<'_>) -> Result<Vec<(String, State)>, Error> {
     let sql = "SELECT kid, state FROM signing_keys";

@@ -164,6 +164,8 @@ async fn open_keys(config: &Config, db: &Db) -> Result<(Keyring, Secrets, jobs::
     if !is_new {
         keys::flow::reload(db, &master, &policy, &writer).await?;
     }
+    // Before any job begins: what they write with another one would stay.
+    keys::flow::expect_same(db, &master).await?;
     Ok((keyring, secrets, jobs::Keys { writer, master, policy }))
 }
 

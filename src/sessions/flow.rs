@@ -106,6 +106,7 @@ pub async fn refresh(cx: &Cx, token: &str, scope: Option<Option<Scope>>) -> Resu
     let shown = RefreshToken::parse(key, token).ok_or(Error::Refused("it is none of ours"))?;
     let successor = shown.successor(key).ok_or(Error::Refused("its session had too many"))?;
     let keys = cx.app.key_set().await?;
+    settle(cx, Some(session_of(&shown))).await?;
     let rotation = Rotation {
         session: session_of(&shown),
         generation: shown.generation(),
@@ -133,7 +134,13 @@ impl Rotation {
     /// The session, and when the access token ends that it gives now.
     async fn carry_out(self) -> Result<(Session, Timestamp), Error> {
         let cx = self.cx.clone();
-        match cx.app.db.write(move |tx| self.run(tx)).await? {
+        let (session, generation) = (self.session, self.generation);
+        let outcome = cx.app.db.write(move |tx| self.run(tx)).await.inspect_err(|error| {
+            if matches!(error, Error::Db(db::Error::OutcomeUnknown(_))) {
+                cx.app.statuses.unsettle(session, generation);
+            }
+        });
+        match outcome? {
             Outcome::Refreshed { session, until, event } => {
                 event.inspect(Event::log);
                 Ok((*session, until))
@@ -217,6 +224,28 @@ impl Rotation {
         audit::flow::append(tx, &event)?;
         Ok(Outcome::Reused { ended, event })
     }
+}
+
+/// Where the database went away while a refresh was saved, and kept it, its window begins when the database is
+/// back: its client could not have the answer before.
+///
+/// # Errors
+/// If the database is still away.
+pub async fn settle(cx: &Cx, of: Option<SessionId>) -> Result<(), db::Error> {
+    for (id, generation) in cx.app.statuses.unsettled(of) {
+        let (now, next) = (cx.now, generation.saturating_add(1));
+        cx.app
+            .db
+            .write::<_, db::Error, _>(move |tx| match store::find(tx, id, Some(Lock::Update))? {
+                Some(session) if session.generation == next => {
+                    store::set_spent(tx, id, next, &session.spent.renewed(now))
+                }
+                _ => Ok(()),
+            })
+            .await?;
+        cx.app.statuses.settle(id);
+    }
+    Ok(())
 }
 
 /// The session of any refresh token of ours, however long it is spent: what its holder may end.

@@ -27,6 +27,15 @@ impl SpentTimes {
         Self(std::iter::once(now).chain(recent).take(REMEMBERED).collect())
     }
 
+    /// With the last one spent `now`.
+    #[must_use]
+    pub fn renewed(mut self, now: Timestamp) -> Self {
+        if let Some(last) = self.0.first_mut() {
+            *last = now;
+        }
+        self
+    }
+
     /// As it is stored: 8 bytes each, big-endian.
     pub fn to_bytes(&self) -> Vec<u8> {
         self.0.iter().flat_map(|time| time.as_micros().to_be_bytes()).collect()

@@ -87,6 +87,18 @@ pub(crate) fn rotate(tx: &mut Tx<'_>, used: &Session, generation: u32) -> Result
     Ok(tx.execute(sql, &values)? == 1)
 }
 
+/// Says anew when the tokens before the one of `generation` were spent.
+pub(crate) fn set_spent(
+    tx: &mut Tx<'_>,
+    id: SessionId,
+    generation: u32,
+    spent: &SpentTimes,
+) -> Result<(), Error> {
+    let sql = "UPDATE sessions SET spent_at = $1 WHERE id = $2 AND generation = $3";
+    tx.execute(sql, &[spent.to_bytes().as_slice().into(), id.0.into(), i64::from(generation).into()])?;
+    Ok(())
+}
+
 /// Notes that an access token ends at `until`, unless the session has ended. Says whether it did.
 pub(crate) fn extend_access(tx: &mut Tx<'_>, id: SessionId, until: Timestamp) -> Result<bool, Error> {
     let sql = "UPDATE sessions

@@ -14,6 +14,9 @@ use std::time::Duration;
 /// How many indices a server takes at once.
 const BLOCK: u32 = 256;
 
+/// How long a login may wait for those before it to take more.
+const TAKE_WITHIN: Duration = Duration::from_millis(1800);
+
 /// How long a changed list may stay as it was, so that many changes do not cost many signatures.
 const REBUILD_AFTER: Duration = Duration::from_secs(5);
 
@@ -36,7 +39,7 @@ pub const LIST_TYPE: &str = "application/statuslist+jwt";
 pub async fn refresh(db: &Db, statuses: &Statuses, now: Timestamp) -> Result<(), db::Error> {
     let (last, alive) = (statuses.seen.load(Ordering::Relaxed), now.minus(MARGIN));
     let looked = db
-        .read::<_, db::Error, _>(move |tx| {
+        .look::<_, db::Error, _>(move |tx| {
             let newest = store::last_end(tx)?;
             let ended = store::ended_after(tx, if newest < last { 0 } else { last }, alive)?;
             Ok((newest, ended, store::allocated(tx)?))
@@ -54,7 +57,10 @@ pub async fn refresh(db: &Db, statuses: &Statuses, now: Timestamp) -> Result<(),
 /// # Errors
 /// If the database fails.
 pub async fn next_index(db: &Db, statuses: &Statuses) -> Result<u64, db::Error> {
-    let mut free = statuses.free.lock().await;
+    // Where the database is away others wait here for it; nobody waits for all of them.
+    let free = tokio::time::timeout(TAKE_WITHIN, statuses.free.lock()).await;
+    let late = || db::Error::Unavailable("too many wait for a status index".into());
+    let mut free = free.map_err(|_| late())?;
     if let Some(index) = free.next() {
         return Ok(index);
     }

@@ -65,6 +65,9 @@ pub struct Statuses {
     /// The number of the last end that was seen in the database.
     seen: AtomicI64,
     built: Mutex<HashMap<u64, Built>>,
+    /// Refreshes of which it is not known whether they were kept: the sessions, and the generations of the tokens
+    /// that were shown.
+    unsettled: Mutex<HashMap<SessionId, u32>>,
 }
 
 impl Default for Statuses {
@@ -76,6 +79,7 @@ impl Default for Statuses {
             free: tokio::sync::Mutex::new(0..0),
             seen: AtomicI64::default(),
             built: Mutex::default(),
+            unsettled: Mutex::default(),
         }
     }
 }
@@ -106,6 +110,23 @@ impl Statuses {
             ended.shrink_to_fit();
             self.version.fetch_add(1, Ordering::Relaxed);
         }
+    }
+
+    /// Notes a refresh of which it is not known whether it was kept.
+    pub fn unsettle(&self, session: SessionId, generation: u32) {
+        self.unsettled.lock().unwrap_or_else(PoisonError::into_inner).insert(session, generation);
+    }
+
+    /// The refreshes of which it is not known whether they were kept; of one session, or all.
+    pub fn unsettled(&self, of: Option<SessionId>) -> Vec<(SessionId, u32)> {
+        let unsettled = self.unsettled.lock().unwrap_or_else(PoisonError::into_inner);
+        let wanted = |session: &SessionId| of.is_none_or(|of| of == *session);
+        unsettled.iter().filter(|(session, _)| wanted(session)).map(|(id, number)| (*id, *number)).collect()
+    }
+
+    /// It is known now.
+    pub fn settle(&self, session: SessionId) {
+        self.unsettled.lock().unwrap_or_else(PoisonError::into_inner).remove(&session);
     }
 
     /// How many sessions are known to have ended.

@@ -87,3 +87,29 @@ async fn tokens_are_checked_while_the_server_says_nothing() {
         goes_on_while(Way::block).await;
     }
 }
+
+/// The client cannot know whether its refresh was kept. It asks again when it can, however long that takes.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_refresh_that_was_kept_without_an_answer_is_no_theft() {
+    if !on_postgres() {
+        return;
+    }
+    let (way, app) = TestApp::behind_a_way().await;
+    let app = app.settled().await;
+    let (ann, bob) = (app.account("ann").await, app.account("bob").await);
+    way.cut_commits(true);
+    let unanswered = ann.refresh().await;
+    unanswered.oauth_error(503, "temporarily_unavailable");
+    let said = unanswered.json()["error_description"].as_str().unwrap().to_owned();
+    assert!(said.contains("Look whether it is done"), "{said}");
+    bob.post("/logout", &json!(null)).await.problem(503, "outcome-unknown");
+    way.cut_commits(false);
+    app.advance(Duration::from_secs(3600));
+    let first = ann.refresh().await;
+    assert_eq!(first.status, 200, "{}", first.text());
+    app.advance(Duration::from_secs(9));
+    let successor = |answer: &Answer| answer.json()["refresh_token"].clone();
+    assert_eq!(successor(&ann.refresh().await), successor(&first), "as within its window");
+    app.advance(Duration::from_secs(2));
+    ann.refresh().await.oauth_error(400, "invalid_grant");
+}

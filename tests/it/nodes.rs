@@ -2,13 +2,14 @@
 //! has one outcome.
 
 use crate::harness::{
-    Account, Caller as _, Program, TestApp, Tokens, count, database, on_postgres, refreshing, send,
+    Account, Caller as _, Program, TestApp, Tokens, count, database, free_port, on_postgres, refreshing, send,
 };
 use claviger::base::id::AccountId;
 use claviger::{admin, jobs};
 use reqwest::Method;
 use serde_json::{Value, json};
 use std::collections::HashSet;
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 const JWK_SET: &str = "/.well-known/jwks.json";
@@ -179,6 +180,43 @@ async fn both_rotate_at_once_and_sign_with_the_same_keys() {
     let odd = "audit_events a, audit_events b WHERE a.event = 'key-activate' AND b.event = 'key-activate'
         AND a.detail = b.detail AND a.id <> b.id";
     assert_eq!(count(&database(one.data_dir()), odd), 0, "no key was activated twice");
+}
+
+/// Two programs at once on an empty database, each with a master key of its own: one of them goes home.
+#[test]
+fn of_two_with_different_master_keys_one_is_refused() {
+    if !on_postgres() {
+        return;
+    }
+    for _ in 0..3 {
+        let (folder, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let url = crate::harness::bare_database(folder.path());
+        let mut started = [folder.path(), other.path()].map(|folder| {
+            let listen = format!("127.0.0.1:{}", free_port());
+            let mut command = Program::command(&["serve", "--dev", "--issuer", "http://a.test"]);
+            command.args(["--listen", &listen, "--database-url", &url, "--data-dir"]).arg(folder);
+            command.stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap()
+        });
+        let until = Instant::now() + Duration::from_secs(10);
+        let refused = loop {
+            if let Some(number) = started.iter_mut().position(|one| one.try_wait().unwrap().is_some()) {
+                break number;
+            }
+            assert!(Instant::now() < until, "both go on");
+            std::thread::sleep(Duration::from_millis(20));
+        };
+        std::thread::sleep(Duration::from_millis(1500));
+        assert!(started[1 - refused].try_wait().unwrap().is_none(), "the other goes on");
+        started[1 - refused].kill().unwrap();
+        let said = started.map(|one| one.wait_with_output().unwrap());
+        let why = String::from_utf8(said[refused].stderr.clone()).unwrap();
+        assert!(why.contains("begun with another master key"), "{why}");
+        assert_eq!(said[refused].status.code(), Some(1));
+        let right = [folder.path(), other.path()][1 - refused];
+        let mut verify = Program::command(&["audit", "verify", "--database-url", &url, "--data-dir"]);
+        let verified = verify.arg(right).output().unwrap();
+        assert!(verified.status.success(), "{}", String::from_utf8_lossy(&verified.stdout));
+    }
 }
 
 /// Two programs at once on an empty database, with one master key: one schema, one first key.

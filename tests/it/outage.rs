@@ -126,3 +126,29 @@ async fn a_read_whose_end_is_not_answered_leaves_nothing_in_doubt() {
     let read = read.await;
     assert!(matches!(read, Err(Error::Unavailable(_))), "{read:?}");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_two_servers_the_one_that_says_nothing_is_left() {
+    if !on_postgres() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let url = url_of(folder.path()).unwrap();
+    let ways = [Way::to(&url), Way::to(&url)];
+    let second = ways[1].url(&url);
+    let (_, host) = second.split_once("&host=").unwrap();
+    let db =
+        open_at(folder.path(), &format!("{},{host}", ways[0].url(&url)), Timestamp::from_seconds(0)).unwrap();
+    assert_eq!(db.write(add).await.unwrap(), 1);
+    for turn in [0, 1, 0] {
+        // It takes connections and does not answer.
+        ways[turn].block();
+        let (started, mut refused) = (Instant::now(), 0);
+        while db.write(add).await.is_err() {
+            refused += 1;
+            assert!(started.elapsed() < Duration::from_secs(6), "{refused} were refused");
+        }
+        ways[turn].cut();
+        ways[turn].clone().restore();
+    }
+}

@@ -6,6 +6,7 @@
 
 mod decision;
 mod failure;
+mod hosts;
 mod session;
 mod tls;
 mod values;
@@ -21,6 +22,7 @@ use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 use decision::Decision;
 use session::{Access, Target};
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -30,6 +32,12 @@ use worker::Worker;
 
 /// Most transactions waiting for a thread; past that callers are told to come back.
 const QUEUE: usize = 1024;
+
+/// Threads for looks at what other servers have changed.
+const LOOKERS: usize = 2;
+
+/// How long a server that starts waits for a database that does not answer yet.
+const START: Duration = Duration::from_secs(30);
 
 /// How long a transaction may wait for a thread, for a connection, and for its turn among others; and how long
 /// its caller waits in all.
@@ -57,6 +65,8 @@ pub(super) struct Postgres {
 
 struct Pool {
     queue: Option<Sender<Task>>,
+    /// The way of looks, which must not wait behind changes; a command has none.
+    looks: Option<Sender<Task>>,
     threads: Vec<JoinHandle<()>>,
     shown: String,
 }
@@ -64,7 +74,7 @@ struct Pool {
 /// Waits until what was queued is done and the connections are closed.
 impl Drop for Pool {
     fn drop(&mut self) {
-        drop(self.queue.take());
+        drop((self.queue.take(), self.looks.take()));
         // A transaction that held the last handle is dropped on a thread of the pool.
         let own = std::thread::current().id();
         for thread in self.threads.drain(..).filter(|thread| thread.thread().id() != own) {
@@ -88,9 +98,26 @@ impl Postgres {
         }
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let opened = Self::start(url, (4 * cores).clamp(4, 32), false, PATIENCE)?;
-        let migrated = opened.at_once(Access::Migrate, MIGRATIONS, move |tx| migrate::run(tx, now));
-        migrated.map_err(|error| opened.placed(error))?;
+        opened.migrate(now).map_err(|error| opened.placed(error))?;
         Ok(opened)
+    }
+
+    /// Brings the schema up to date. A database that is about to start is waited for, as where all starts at once.
+    fn migrate(&self, now: Timestamp) -> Result<(), Error> {
+        let until = Instant::now() + START;
+        let mut said = false;
+        loop {
+            match self.at_once(Access::Migrate, MIGRATIONS, move |tx| migrate::run(tx, now)) {
+                Err(Error::Unavailable(why)) if is_about_to_start(&why) && Instant::now() < until => {
+                    if !std::mem::replace(&mut said, true) {
+                        let place = &self.pool.shown;
+                        tracing::warn!("waiting for the database {place}: {why}");
+                    }
+                    std::thread::sleep(Duration::from_millis(200));
+                }
+                done => return done,
+            }
+        }
     }
 
     pub(super) fn open_beside(url: &DatabaseUrl) -> Result<Self, Error> {
@@ -127,9 +154,13 @@ impl Postgres {
     fn start(url: &DatabaseUrl, threads: usize, read_only: bool, patience: Duration) -> Result<Self, Error> {
         let target = target(url, read_only, patience)?;
         let (queue, tasks) = bounded::<Task>(QUEUE);
-        let mut pool = Pool { queue: Some(queue), threads: Vec::new(), shown: url.to_string() };
-        for number in 0..threads {
-            let (worker, tasks) = (Worker::new(target.clone()), tasks.clone());
+        let (looks, looking) = bounded::<Task>(QUEUE);
+        let looks = (threads > 1).then_some(looks);
+        let mut pool = Pool { queue: Some(queue), looks, threads: Vec::new(), shown: url.to_string() };
+        let lanes = std::iter::repeat_n(tasks, threads);
+        let lanes = lanes.chain(std::iter::repeat_n(looking, if threads > 1 { LOOKERS } else { 0 }));
+        for (number, tasks) in lanes.enumerate() {
+            let worker = Worker::new(target.clone());
             let thread = std::thread::Builder::new()
                 .name(format!("db-worker-{number}"))
                 .spawn(move || serve(worker, &tasks))
@@ -148,7 +179,8 @@ impl Postgres {
         if self.read_only {
             return Err(unavailable("it was opened for reading").into());
         }
-        self.run(if alone { Access::Serializable } else { Access::Write }, work).await
+        let access = if alone { Access::Serializable } else { Access::Write };
+        self.run(self.pool.queue.as_ref(), access, work).await
     }
 
     pub(super) async fn read<T, E, F>(&self, work: F) -> Result<T, E>
@@ -157,10 +189,20 @@ impl Postgres {
         T: Send + 'static,
         E: From<Error> + Send + 'static,
     {
-        self.run(Access::Read, work).await
+        self.run(self.pool.queue.as_ref(), Access::Read, work).await
     }
 
-    async fn run<T, E, F>(&self, access: Access, work: F) -> Result<T, E>
+    /// The same on a way of its own.
+    pub(super) async fn look<T, E, F>(&self, work: F) -> Result<T, E>
+    where
+        F: FnMut(&mut Tx<'_>) -> Result<T, E> + Send + 'static,
+        T: Send + 'static,
+        E: From<Error> + Send + 'static,
+    {
+        self.run(self.pool.looks.as_ref().or(self.pool.queue.as_ref()), Access::Read, work).await
+    }
+
+    async fn run<T, E, F>(&self, lane: Option<&Sender<Task>>, access: Access, work: F) -> Result<T, E>
     where
         F: FnMut(&mut Tx<'_>) -> Result<T, E> + Send + 'static,
         T: Send + 'static,
@@ -169,7 +211,8 @@ impl Postgres {
         let (reply, answer) = oneshot::channel();
         let decision = Decision::default();
         // A caller that has gone away does not undo its change.
-        self.submit(access, self.patience, decision.clone(), work, |outcome| drop(reply.send(outcome)))?;
+        let (patience, given) = (self.patience, decision.clone());
+        submit(lane, access, patience, given, work, |outcome| drop(reply.send(outcome)))?;
         match tokio::time::timeout(self.patience, answer).await {
             Ok(Ok(outcome)) => outcome,
             Ok(Err(_)) => Err(unavailable("its threads have stopped").into()),
@@ -190,32 +233,38 @@ impl Postgres {
     ) -> Result<T, Error> {
         let (reply, answer) = mpsc::channel();
         let decision = Decision::default();
-        self.submit(access, patience, decision, work, move |outcome| drop(reply.send(outcome)))?;
+        let lane = self.pool.queue.as_ref();
+        submit(lane, access, patience, decision, work, move |outcome| drop(reply.send(outcome)))?;
         answer.recv().unwrap_or_else(|_| Err(unavailable("its threads have stopped")))
     }
+}
 
-    fn submit<T, E: From<Error>>(
-        &self,
-        access: Access,
-        patience: Duration,
-        decision: Decision,
-        mut work: impl FnMut(&mut Tx<'_>) -> Result<T, E> + Send + 'static,
-        reply: impl FnOnce(Result<T, E>) + Send + 'static,
-    ) -> Result<(), Error> {
-        let deadline = Instant::now() + patience;
-        let task: Task = Box::new(move |worker| {
-            reply(if Instant::now() < deadline {
-                worker.transaction(access, deadline, &decision, &mut work)
-            } else {
-                Err(unavailable("too many transactions are waiting").into())
-            });
+fn submit<T, E: From<Error>>(
+    lane: Option<&Sender<Task>>,
+    access: Access,
+    patience: Duration,
+    decision: Decision,
+    mut work: impl FnMut(&mut Tx<'_>) -> Result<T, E> + Send + 'static,
+    reply: impl FnOnce(Result<T, E>) + Send + 'static,
+) -> Result<(), Error> {
+    let deadline = Instant::now() + patience;
+    let task: Task = Box::new(move |worker| {
+        reply(if Instant::now() < deadline {
+            worker.transaction(access, deadline, &decision, &mut work)
+        } else {
+            Err(unavailable("too many transactions are waiting").into())
         });
-        let queue = self.pool.queue.as_ref().ok_or_else(|| unavailable("it is closed"))?;
-        queue.try_send(task).map_err(|error| match error {
-            TrySendError::Full(_) => unavailable("too many transactions are waiting"),
-            TrySendError::Disconnected(_) => unavailable("its threads have stopped"),
-        })
-    }
+    });
+    let lane = lane.ok_or_else(|| unavailable("it is closed"))?;
+    lane.try_send(task).map_err(|error| match error {
+        TrySendError::Full(_) => unavailable("too many transactions are waiting"),
+        TrySendError::Disconnected(_) => unavailable("its threads have stopped"),
+    })
+}
+
+/// Whether an error will most likely pass: nobody listens yet, or the server is about to let callers in.
+fn is_about_to_start(why: &str) -> bool {
+    ["Connection refused", "No such file or directory", "(57P03)"].iter().any(|sign| why.contains(sign))
 }
 
 fn unavailable(why: &str) -> Error {
@@ -224,7 +273,8 @@ fn unavailable(why: &str) -> Error {
 
 fn serve(mut worker: Worker, tasks: &Receiver<Task>) {
     while let Ok(task) = tasks.recv() {
-        task(&mut worker);
+        // What a task drops may panic too; the thread is needed for the next one.
+        let _ = catch_unwind(AssertUnwindSafe(|| task(&mut worker)));
     }
     worker.end();
 }
@@ -234,12 +284,7 @@ fn target(url: &DatabaseUrl, read_only: bool, statement: Duration) -> Result<Tar
     if config.get_application_name().is_none() {
         config.application_name("claviger");
     }
-    // Each host has its share, so that one that does not answer leaves time for the next.
-    let hosts = u32::try_from(config.get_hosts().len().max(config.get_hostaddrs().len())).unwrap_or(1).max(1);
-    let patience = config.get_connect_timeout().map(|each| *each * hosts);
-    if patience.is_none() {
-        config.connect_timeout(PATIENCE / hosts);
-    }
+    let patience = config.get_connect_timeout().copied();
     if config.get_tcp_user_timeout().is_none() {
         config.tcp_user_timeout(UNACKNOWLEDGED);
         config.keepalives_idle(Duration::from_secs(10));
@@ -250,5 +295,12 @@ fn target(url: &DatabaseUrl, read_only: bool, statement: Duration) -> Result<Tar
     if !read_only {
         config.target_session_attrs(TargetSessionAttrs::ReadWrite);
     }
-    Ok(Target { config, tls: tls::connector(url)?, patience, statement, pooled: Arc::default() })
+    Ok(Target {
+        hosts: hosts::each(&config),
+        last: Arc::default(),
+        tls: tls::connector(url)?,
+        patience,
+        statement,
+        pooled: Arc::default(),
+    })
 }

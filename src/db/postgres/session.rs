@@ -13,7 +13,7 @@ use futures_util::future::try_join_all;
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::runtime::Runtime;
 use tokio::task::JoinHandle;
@@ -36,9 +36,12 @@ const GOODBYE: Duration = Duration::from_millis(200);
 /// Where to connect.
 #[derive(Clone)]
 pub(super) struct Target {
-    pub(super) config: Config,
+    /// The servers, each by itself.
+    pub(super) hosts: Vec<Config>,
+    /// Which of them answered last, and is asked first.
+    pub(super) last: Arc<AtomicUsize>,
     pub(super) tls: MakeRustlsConnect,
-    /// How long connecting may take in all, where the operator has said so.
+    /// How long connecting to one may take, where the operator has said so.
     pub(super) patience: Option<Duration>,
     /// The longest that a statement may run, by the server's watch: nobody waits for longer.
     pub(super) statement: Duration,
@@ -72,7 +75,7 @@ pub(in crate::db) struct Session {
     /// What serves the connection, by its number on the server.
     backend: Option<String>,
     pooled: Arc<AtomicBool>,
-    /// Whether the server's settings would answer a commit before it is on the disk.
+    /// Whether the server's settings would answer a commit before it is on the disk, here and at a standby.
     forgetful: bool,
     /// Whether it is PostgreSQL itself, and not an engine that speaks as it does.
     genuine: bool,
@@ -87,13 +90,32 @@ impl std::fmt::Debug for Session {
 }
 
 impl Session {
-    /// Connects, within `limit`.
+    /// Connects to the first server that is there and takes changes, within `limit`. Each has its share of it, so
+    /// that one that says nothing leaves time for the next.
     pub(super) fn connect(target: &Target, limit: Duration) -> Result<Self, Failure> {
+        let count = target.hosts.len();
+        let share = target.patience.unwrap_or(limit / u32::try_from(count).unwrap_or(1).max(1));
+        let first = target.last.load(Ordering::Relaxed);
+        let mut failed = Failure::lost("the URL names no host");
+        for number in (0..count).map(|turn| (first + turn) % count) {
+            let Some(host) = target.hosts.get(number) else { continue };
+            match Self::connect_to(host, target, share) {
+                Ok(session) => {
+                    target.last.store(number, Ordering::Relaxed);
+                    return Ok(session);
+                }
+                Err(failure) => failed = failure,
+            }
+        }
+        Err(failed)
+    }
+
+    fn connect_to(host: &Config, target: &Target, limit: Duration) -> Result<Self, Failure> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
             .map_err(|error| Failure::lost(&error.to_string()))?;
-        let connecting = target.config.connect(target.tls.clone());
+        let connecting = host.connect(target.tls.clone());
         let connected = runtime.block_on(async { tokio::time::timeout(limit, connecting).await });
         let (client, connection) = match connected {
             Ok(Ok(connected)) => connected,
@@ -139,7 +161,8 @@ impl Session {
         }
         let version = self.ask("SELECT version()")?.unwrap_or_default();
         self.genuine = version.starts_with("PostgreSQL") && !version.contains("-YB-");
-        self.forgetful = self.genuine && self.ask("SHOW synchronous_commit")?.as_deref() == Some("off");
+        self.forgetful =
+            self.genuine && matches!(self.ask("SHOW synchronous_commit")?.as_deref(), Some("off" | "local"));
         Ok(())
     }
 

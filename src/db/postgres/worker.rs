@@ -74,7 +74,7 @@ impl Worker {
         let left = || deadline.saturating_duration_since(Instant::now());
         let connected = match self.session.take() {
             Some(session) => Ok(session),
-            None => Session::connect(&self.target, self.target.patience.unwrap_or_else(left)),
+            None => Session::connect(&self.target, left()),
         };
         let mut session = match connected {
             Ok(session) => session,

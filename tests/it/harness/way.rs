@@ -17,6 +17,8 @@ pub struct Way {
     open: Mutex<Vec<UnixStream>>,
     /// Bytes are taken and go nowhere, as with a host that has vanished.
     swallows: AtomicBool,
+    /// A connection ends as soon as a COMMIT has passed.
+    cuts_commits: AtomicBool,
 }
 
 impl Way {
@@ -25,7 +27,13 @@ impl Way {
         let folder = tempfile::tempdir().unwrap();
         let (_, server) = url.split_once("&host=").unwrap();
         let to = Path::new(server).join(SOCKET);
-        let way = Arc::new(Self { folder, to, open: Mutex::default(), swallows: AtomicBool::new(false) });
+        let way = Arc::new(Self {
+            folder,
+            to,
+            open: Mutex::default(),
+            swallows: AtomicBool::new(false),
+            cuts_commits: AtomicBool::new(false),
+        });
         way.clone().restore();
         way
     }
@@ -52,6 +60,11 @@ impl Way {
             if !self.swallows.load(Ordering::SeqCst) && to.write_all(&buffer[..count]).is_err() {
                 break;
             }
+            let is_commit = buffer[..count].windows(7).any(|word| word == b"COMMIT\0");
+            if is_commit && self.cuts_commits.load(Ordering::SeqCst) {
+                let _ = from.shutdown(Shutdown::Both);
+                break;
+            }
         }
         let _ = to.shutdown(Shutdown::Both);
     }
@@ -69,6 +82,11 @@ impl Way {
     pub fn url(&self, url: &str) -> String {
         let (start, _) = url.split_once("&host=").unwrap();
         format!("{start}&host={}", self.folder.path().display())
+    }
+
+    /// Whether connections end as soon as a COMMIT has passed, before its answer.
+    pub fn cut_commits(&self, cut: bool) {
+        self.cuts_commits.store(cut, Ordering::SeqCst);
     }
 
     /// From now on bytes go nowhere.
