@@ -237,10 +237,8 @@ pub async fn expire(db: &Db, key: &MacKey, before: Timestamp, batch: usize) -> R
 }
 
 fn expire_batch(tx: &mut Tx<'_>, key: &MacKey, before: Timestamp, batch: usize) -> Result<usize, Error> {
-    // Where nothing was chained nothing goes; else its end is there to be held, by one server at a time.
-    if end(tx, key, Side::Head)?.is_none() {
-        return Ok(0);
-    }
+    // One server at a time: both ends and what is between are looked at one after the other.
+    end(tx, key, Side::Head)?;
     let anchor = end(tx, key, Side::Anchor)?;
     let mut last = anchor.unwrap_or(Link::START);
     let mut old = 0;
