@@ -36,7 +36,7 @@ const QUEUE: usize = 1024;
 const PATIENCE: Duration = Duration::from_millis(1800);
 
 /// The same for an operator's command, which reads more and keeps nobody waiting.
-const PATIENCE_OF_COMMANDS: Duration = Duration::from_secs(60);
+pub(super) const PATIENCE_OF_COMMANDS: Duration = Duration::from_secs(60);
 
 /// The same for migrations: another server may be at them.
 const MIGRATIONS: Duration = Duration::from_secs(60);
@@ -87,10 +87,22 @@ impl Postgres {
             );
         }
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let opened = Self::start(url, (4 * cores).clamp(4, 32), false, PATIENCE)?;
-        let migrated = opened.at_once(Access::Migrate, MIGRATIONS, move |tx| migrate::run(tx, now));
-        migrated.map_err(|error| opened.placed(error))?;
-        Ok(opened)
+        let threads = (4 * cores).clamp(4, 32);
+        Ok(Self::open_by(url, threads, PATIENCE, move |tx| migrate::run(tx, now))?.0)
+    }
+
+    /// Lets `first` have a look at the database before anything else; what it returns comes back.
+    pub(super) fn open_by<T: Send + 'static>(
+        url: &DatabaseUrl,
+        threads: usize,
+        patience: Duration,
+        first: impl FnMut(&mut Tx<'_>) -> Result<T, Error> + Send + 'static,
+    ) -> Result<(Self, T), Error> {
+        let opened = Self::start(url, threads, false, patience)?;
+        match opened.at_once(Access::Migrate, MIGRATIONS, first) {
+            Ok(found) => Ok((opened, found)),
+            Err(error) => Err(opened.placed(error)),
+        }
     }
 
     pub(super) fn open_beside(url: &DatabaseUrl) -> Result<Self, Error> {
