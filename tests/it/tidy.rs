@@ -41,6 +41,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("tower_http::", &["routes.rs"]),
     ("rusqlite::", &["db/"]),
     ("clap::", &["cli/"]),
+    ("indicatif::", &["cli/progress.rs"]),
     ("idna::", &["base/"]),
     ("caseless::", &["base/"]),
     ("unicode_normalization::", &["base/"]),
