@@ -8,9 +8,11 @@ mod api_key;
 mod audit;
 mod commands;
 mod config;
+mod database;
 mod key;
 mod logging;
 mod offline;
+mod progress;
 mod serve;
 mod session;
 mod table;
@@ -53,6 +55,7 @@ pub fn main() -> ExitCode {
         Some(("api-key", args)) => api_key::run(args),
         Some(("token", args)) => token::run(args),
         Some(("audit", args)) => audit::run(args),
+        Some(("database", args)) => database::run(args),
         Some(("completions", args)) => Ok(completions(args)),
         _ => Err(ExitCode::from(WRONG)),
     };
@@ -75,6 +78,7 @@ pub fn command() -> Command {
         .subcommand(commands::session())
         .subcommand(commands::api_key())
         .subcommand(audit_command())
+        .subcommand(database::command())
         .subcommand(
             leaf("completions", "Print a completion script for a shell", "claviger completions bash")
                 .arg(Arg::new("shell").value_name("SHELL").required(true).value_parser(value_parser!(Shell))),

@@ -47,6 +47,17 @@ impl fmt::Debug for DatabaseUrl {
 }
 
 impl DatabaseUrl {
+    /// How one is written.
+    pub const FORM: &str = "postgres://USER:PASSWORD@HOST:5432/DATABASE?sslmode=verify-full";
+
+    /// Reads one.
+    ///
+    /// # Errors
+    /// What is wrong with it; that never repeats what was written.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        parse(text)
+    }
+
     /// Whether others can read along on the way: over a network and without TLS that is sure.
     pub fn is_open_to_others(&self) -> bool {
         let near = |host: &Host| match host {
@@ -63,8 +74,8 @@ impl DatabaseUrl {
 impl Resolver<'_> {
     pub(super) fn database_url(&mut self) -> Option<DatabaseUrl> {
         let read = parse(self.raw.get("database_url")?);
-        let mend = "Write it like postgres://USER:PASSWORD@HOST:5432/DATABASE?sslmode=verify-full";
-        read.map_err(|what| self.faults.push(self.raw.fault("database_url", what, mend))).ok()
+        let mend = format!("Write it like {}", DatabaseUrl::FORM);
+        read.map_err(|what| self.faults.push(self.raw.fault("database_url", what, &mend))).ok()
     }
 }
 

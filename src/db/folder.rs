@@ -34,8 +34,15 @@ fn patiently(file: &File) -> Result<(), TryLockError> {
     file.try_lock()
 }
 
-/// Takes the folder for this process. It is free again when the file is dropped or the process ends.
-pub(super) fn lock(folder: &Path) -> Result<File, Error> {
+/// What a server's operator can do where another holds its folder.
+pub(super) const FOR_A_SERVER: &str = "Stop it, or choose another folder with --data-dir";
+
+/// What to do before the database in a folder is copied.
+pub(super) const FOR_A_COPY: &str = "Stop it first";
+
+/// Takes the folder for this process. It is free again when the file is dropped or the process ends. Where
+/// another holds it, `mend` says what to do.
+pub(super) fn lock(folder: &Path, mend: &str) -> Result<File, Error> {
     let path = folder.join(LOCK);
     let failed = |error| Error::Unavailable(format!("{}: {error}", path.display()));
     let mut options = OpenOptions::new();
@@ -46,7 +53,7 @@ pub(super) fn lock(folder: &Path) -> Result<File, Error> {
         Err(TryLockError::WouldBlock) => {
             let holder = std::fs::read_to_string(&path).unwrap_or_default();
             return Err(Error::Refused(format!(
-                "another server (process {}) uses the data folder {}. Stop it, or choose another folder with --data-dir",
+                "another server, or a copy, (process {}) uses the data folder {}. {mend}",
                 if holder.trim().is_empty() { "unknown" } else { holder.trim() },
                 folder.display()
             )));

@@ -3,6 +3,7 @@
 //! One text serves every engine; the tokens `@uuid`, `@bytes`, `@time`, `@int`, `@json` and `@options` stand
 //! for what each calls them. An older program refuses a newer schema, and a changed file is noticed.
 
+use super::copy::mark;
 use super::{Error, Tx};
 use crate::base::time::Timestamp;
 
@@ -48,22 +49,41 @@ const HISTORY: &str = "CREATE TABLE IF NOT EXISTS schema_history (
 /// row of the history makes the others wait for it, then begin again and find all done.
 ///
 /// # Errors
-/// [`Error::Refused`] if the schema is newer than this program or was made by other files.
+/// [`Error::Refused`] if the schema is newer than this program or was made by other files, or a copy into the
+/// database is not finished.
 pub(super) fn run(tx: &mut Tx<'_>, now: Timestamp) -> Result<(), Error> {
-    apply(tx, MIGRATIONS, now)
+    run_for_copy(tx, now)?;
+    mark::expect_none(tx)
+}
+
+/// The same for the copy itself.
+///
+/// # Errors
+/// As [`run`], but for the copy.
+pub(super) fn run_for_copy(tx: &mut Tx<'_>, now: Timestamp) -> Result<(), Error> {
+    let words = tx.words();
+    apply(tx, MIGRATIONS, words, now)
+}
+
+/// The same in an engine's words or others, to read from it what tables there are.
+///
+/// # Errors
+/// As [`run`].
+pub(super) fn lay_out(tx: &mut Tx<'_>, words: Words<'_>, now: Timestamp) -> Result<(), Error> {
+    apply(tx, MIGRATIONS, words, now)
 }
 
 /// Whether the schema is the one this program would make, for a command that must not change it.
 ///
 /// # Errors
-/// [`Error::Refused`] if it is another.
+/// [`Error::Refused`] if it is another, or a copy into the database is not finished.
 pub(super) fn expect_current(tx: &mut Tx<'_>) -> Result<(), Error> {
     let applied = history(tx)?;
     check(MIGRATIONS, &applied)?;
     if applied.len() < MIGRATIONS.len() {
         return Err(older());
     }
-    Ok(())
+    mark::expect_none(tx)
 }
 
 /// Whether the schema has all that this program needs. While servers are replaced one by one, the newer may
@@ -82,8 +102,10 @@ fn older() -> Error {
     Error::Refused(format!("the database's schema is older than this program. {mend}"))
 }
 
-fn apply(tx: &mut Tx<'_>, migrations: &[Migration], now: Timestamp) -> Result<(), Error> {
-    let words = tx.words();
+/// What stands for each token.
+type Words<'a> = &'a [(&'a str, &'a str)];
+
+fn apply(tx: &mut Tx<'_>, migrations: &[Migration], words: Words<'_>, now: Timestamp) -> Result<(), Error> {
     tx.batch(&translated(HISTORY, words))?;
     let applied = history(tx)?;
     check(migrations, &applied)?;
@@ -126,7 +148,7 @@ fn digest(migration: &Migration) -> [u8; 32] {
     claviger_crypto::sha256(migration.sql.as_bytes())
 }
 
-fn translated(sql: &str, words: &[(&str, &str)]) -> String {
+fn translated(sql: &str, words: Words<'_>) -> String {
     words.iter().fold(sql.to_owned(), |sql, (token, word)| sql.replace(token, word))
 }
 
@@ -145,7 +167,7 @@ mod tests {
 
     fn applied(connection: &mut Connection, migrations: &[Migration]) -> Result<(), Error> {
         let tx = connection.transaction().unwrap();
-        apply(&mut Tx(On::Sqlite(&tx)), migrations, NOW)?;
+        apply(&mut Tx(On::Sqlite(&tx)), migrations, crate::db::sqlite::WORDS, NOW)?;
         Ok(tx.commit()?)
     }
 

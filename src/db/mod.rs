@@ -3,6 +3,7 @@
 //! A transaction is a synchronous closure that runs where the connection lives. It may be run again,
 //! so it has no effect but its SQL. What [`Db::write`] has answered is on the disk.
 
+pub mod copy;
 mod error;
 mod folder;
 mod migrate;

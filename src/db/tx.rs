@@ -70,14 +70,14 @@ impl Tx<'_> {
     /// If the statement fails or the row cannot be read.
     pub fn first_locked<T>(
         &mut self,
-        lock: Lock,
+        lock: impl Into<Option<Lock>>,
         sql: &'static str,
         values: &[Value<'_>],
         read: impl FnOnce(&Row<'_>) -> Result<T, Error>,
     ) -> Result<Option<T>, Error> {
         let On::Postgres(session) = &mut self.0 else { return self.first(sql, values, read) };
         prepare(sql, values)?;
-        let rows = session.query(sql, Some(lock), values)?;
+        let rows = session.query(sql, lock.into(), values)?;
         rows.first().map(|row| read(&Row(Source::Postgres(row)))).transpose()
     }
 

@@ -42,10 +42,7 @@ pub(crate) fn find(tx: &mut Tx<'_>, id: SessionId, lock: Option<Lock>) -> Result
             expires_at, access_expires_at, ended_at, generation, refresh_digest, spent_at, status_index,
             address, user_agent
         FROM sessions WHERE id = $1";
-    match lock {
-        Some(lock) => tx.first_locked(lock, sql, &[id.0.into()], read),
-        None => tx.first(sql, &[id.0.into()], read),
-    }
+    tx.first_locked(lock, sql, &[id.0.into()], read)
 }
 
 /// Live sessions of an account, the newest first, from the one before `before` on.

@@ -20,6 +20,8 @@ mod cli;
 mod commands;
 mod conversation;
 mod cors;
+mod database_copy;
+mod database_copy_stopped;
 mod docs;
 mod erasure;
 mod framing;

@@ -49,12 +49,16 @@ impl Town {
 
     /// With more arguments for the server.
     pub fn start_with(arguments: &[&str]) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let program = Program::serve(folder.path(), &[&["--limits", "false"], arguments].concat());
+        Self::at(tempfile::tempdir().unwrap(), &[&["--limits", "false"], arguments].concat())
+    }
+
+    /// On a folder that may hold something already.
+    pub fn at(folder: TempDir, arguments: &[&str]) -> Self {
+        let program = Program::serve(folder.path(), arguments);
         Self { program, http: Client::builder().no_proxy().build().unwrap(), folder }
     }
 
-    fn request(&self, method: Method, path: &str) -> RequestBuilder {
+    pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
         self.http.request(method, format!("{}{path}", self.program.url))
     }
 
@@ -79,7 +83,7 @@ impl Town {
         send(self.request(Method::POST, "/login").json(&body)).await
     }
 
-    async fn profile(&self, token: &str) -> Answer {
+    pub async fn profile(&self, token: &str) -> Answer {
         send(self.request(Method::GET, "/user/profile").bearer_auth(token)).await
     }
 
@@ -89,11 +93,11 @@ impl Town {
         request.header("content-type", "application/x-www-form-urlencoded").body(body)
     }
 
-    async fn refresh(&self, token: &str) -> Answer {
+    pub async fn refresh(&self, token: &str) -> Answer {
         send(self.form("/token", &[("grant_type", "refresh_token"), ("refresh_token", token)])).await
     }
 
-    async fn introspect(&self, key: &str, token: &str) -> Value {
+    pub async fn introspect(&self, key: &str, token: &str) -> Value {
         send(self.form("/introspect", &[("token", token)]).bearer_auth(key)).await.json()
     }
 

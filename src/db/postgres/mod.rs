@@ -44,7 +44,7 @@ const START: Duration = Duration::from_secs(30);
 const PATIENCE: Duration = Duration::from_millis(1800);
 
 /// The same for an operator's command, which reads more and keeps nobody waiting.
-const PATIENCE_OF_COMMANDS: Duration = Duration::from_secs(60);
+pub(super) const PATIENCE_OF_COMMANDS: Duration = Duration::from_secs(60);
 
 /// The same for migrations: another server may be at them.
 const MIGRATIONS: Duration = Duration::from_secs(60);
@@ -100,6 +100,20 @@ impl Postgres {
         let opened = Self::start(url, (4 * cores).clamp(4, 32), false, PATIENCE)?;
         opened.migrate(now).map_err(|error| opened.placed(error))?;
         Ok(opened)
+    }
+
+    /// Lets `first` have a look at the database before anything else; what it returns comes back.
+    pub(super) fn open_by<T: Send + 'static>(
+        url: &DatabaseUrl,
+        threads: usize,
+        patience: Duration,
+        first: impl FnMut(&mut Tx<'_>) -> Result<T, Error> + Send + 'static,
+    ) -> Result<(Self, T), Error> {
+        let opened = Self::start(url, threads, false, patience)?;
+        match opened.at_once(Access::Migrate, MIGRATIONS, first) {
+            Ok(found) => Ok((opened, found)),
+            Err(error) => Err(opened.placed(error)),
+        }
     }
 
     /// Brings the schema up to date. A database that is about to start is waited for, as where all starts at once.

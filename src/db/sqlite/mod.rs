@@ -68,6 +68,8 @@ impl Drop for Writer {
 struct Readers {
     path: PathBuf,
     idle: Mutex<Vec<Connection>>,
+    /// Of the folder, where it is kept from servers while it is read.
+    _lock: Option<File>,
 }
 
 impl fmt::Debug for Sqlite {
@@ -78,17 +80,27 @@ impl fmt::Debug for Sqlite {
 
 impl Sqlite {
     pub(super) fn open(data_dir: &Path, now: Timestamp) -> Result<Self, Error> {
+        Ok(Self::open_by(data_dir, folder::FOR_A_SERVER, |tx| migrate::run(tx, now))?.0)
+    }
+
+    /// Takes the folder and lets `first` have a look at the database before anything else; what it returns comes
+    /// back. `mend` says what to do where another has the folder.
+    pub(super) fn open_by<T>(
+        data_dir: &Path,
+        mend: &str,
+        first: impl FnOnce(&mut Tx<'_>) -> Result<T, Error>,
+    ) -> Result<(Self, T), Error> {
         folder::prepare(data_dir)?;
-        let lock = folder::lock(data_dir)?;
+        let lock = folder::lock(data_dir, mend)?;
         let path = data_dir.join(FILE);
         make_private(&path)?;
         let mut connection = connect(&path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
         connection.pragma_update(None, "journal_mode", "wal")?;
         connection.pragma_update(None, "synchronous", "full")?;
         let tx = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        migrate::run(&mut Tx(On::Sqlite(&tx)), now)?;
+        let found = first(&mut Tx(On::Sqlite(&tx)))?;
         tx.commit()?;
-        Self::with_writer(path, connection, Some(lock))
+        Ok((Self::with_writer(path, connection, Some(lock))?, found))
     }
 
     /// SQLite's own locks keep the two writers apart; the folder stays the server's.
@@ -111,15 +123,30 @@ impl Sqlite {
             })
             .map_err(|error| Error::Unavailable(error.to_string()))?;
         let writer = Writer { queue: Some(sender), thread: Some(thread) };
-        let readers = Readers { path, idle: Mutex::default() };
+        let readers = Readers { path, idle: Mutex::default(), _lock: None };
         Ok(Self { readers: Arc::new(readers), writer: Some(Arc::new(writer)) })
     }
 
     pub(super) fn open_read_only(data_dir: &Path) -> Result<Self, Error> {
+        Self::with_readers(data_dir, None)
+    }
+
+    /// For reading while no server may have it.
+    pub(super) fn open_alone(data_dir: &Path) -> Result<Self, Error> {
+        // Nothing is made in a folder that was named by mistake.
+        let path = data_dir.join(FILE);
+        if !path.is_file() {
+            return Err(Error::Refused(format!("there is no {}", path.display())));
+        }
+        Self::with_readers(data_dir, Some(folder::lock(data_dir, folder::FOR_A_COPY)?))
+    }
+
+    fn with_readers(data_dir: &Path, lock: Option<File>) -> Result<Self, Error> {
         let path = data_dir.join(FILE);
         let first = connect(&path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
         migrate::expect_current(&mut Tx(On::Sqlite(&first)))?;
-        Ok(Self { readers: Arc::new(Readers { path, idle: Mutex::new(vec![first]) }), writer: None })
+        let readers = Readers { path, idle: Mutex::new(vec![first]), _lock: lock };
+        Ok(Self { readers: Arc::new(readers), writer: None })
     }
 
     pub(super) async fn write<T, E, F>(&self, work: F) -> Result<T, E>

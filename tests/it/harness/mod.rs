@@ -17,8 +17,8 @@ pub use callers::{Account, Answer, ByApiKey, ByPassword, ByToken, Caller, all_at
 pub use database::{Database, count, database, open_at, open_db, stored};
 pub use in_order::{as_asked, in_order, method, path};
 pub use postgres::{
-    Cluster, bare_database, on_postgres, settings, sqlite_only, statements_of, unprivileged, url_of,
-    with_client,
+    Cluster, bare_database, keep_inside, on_postgres, settings, sqlite_only, statements_of, unprivileged,
+    url_of, with_client,
 };
 pub use program::{Program, free_port};
 pub use token::decode;

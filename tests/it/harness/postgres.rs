@@ -7,7 +7,7 @@ use claviger::base::time::Timestamp;
 use claviger::config::raw::{Raw, Source, find};
 use claviger::config::{Config, resolve};
 use claviger::db::Db;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fs::{File, Permissions};
 use std::io::{BufRead as _, BufReader};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
@@ -72,7 +72,16 @@ pub fn sqlite_only() -> bool {
 
 /// The database of a data folder, made at the first call; `None` on SQLite, which keeps it in the folder.
 pub fn url_of(data_dir: &Path) -> Option<String> {
-    on_postgres().then(|| CLUSTER.database_of(data_dir, "migrated"))
+    let is_outside = on_postgres() && !INSIDE.lock().unwrap().contains(data_dir);
+    is_outside.then(|| CLUSTER.database_of(data_dir, "migrated"))
+}
+
+/// Data folders that hold their database whatever engine the tests are for.
+static INSIDE: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
+
+/// Lets a data folder hold its database, on SQLite.
+pub fn keep_inside(data_dir: &Path) {
+    INSIDE.lock().unwrap().insert(data_dir.to_owned());
 }
 
 /// A database for a data folder that has none yet, with nothing in it.
