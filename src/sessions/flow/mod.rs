@@ -1,6 +1,10 @@
 //! Opening, refreshing, listing and ending sessions.
 
-use super::refresh::{self, SpentTimes, Verdict, judge};
+mod rotation;
+
+pub use rotation::{refresh, settle};
+
+use super::refresh::{SpentTimes, Verdict, judge};
 use super::scope::Scope;
 use super::tokens::{Tokens, access_expiry, issue};
 use super::{DIRECT_CLIENT, Error, Lifetime, MOST, Session, Which, store};
@@ -86,166 +90,6 @@ impl Opening {
         let session = &self.session;
         issue(cx, &self.keys, session, session.scope.clone(), session.access_expires_at, &self.refresh)
     }
-}
-
-/// What became of a refresh, inside its transaction.
-enum Outcome {
-    Refreshed { session: Box<Session>, until: Timestamp, event: Option<Event> },
-    Reused { ended: Vec<Ended>, event: Event },
-}
-
-/// Exchanges a refresh token for its successor and a new access token (RFC 6749 §6). A scope may be asked
-/// for that is less than what was granted; it holds for the access token alone. `Some(None)` is one that
-/// there is not: it is refused, but only to who shows a good token.
-///
-/// # Errors
-/// [`Error::Refused`], [`Error::Scope`], [`Error::TooOften`], or that it cannot be done now. Then the token is
-/// not spent, or can be shown again for a while.
-pub async fn refresh(cx: &Cx, token: &str, scope: Option<Option<Scope>>) -> Result<Tokens, Error> {
-    let key = &cx.app.secrets.refresh;
-    let shown = RefreshToken::parse(key, token).ok_or(Error::Refused("it is none of ours"))?;
-    let successor = shown.successor(key).ok_or(Error::Refused("its session had too many"))?;
-    let keys = cx.app.key_set().await?;
-    settle(cx, Some(session_of(&shown))).await?;
-    let rotation = Rotation {
-        session: session_of(&shown),
-        generation: shown.generation(),
-        digest: shown.digest(),
-        successor: successor.digest(),
-        scope: scope.clone(),
-        cx: cx.clone(),
-    };
-    let (session, until) = app::to_its_end(rotation.carry_out()).await?;
-    let scope = scope.flatten().unwrap_or_else(|| session.scope.clone());
-    issue(cx, &keys, &session, scope, until, &successor)
-}
-
-/// A refresh on its way through a transaction.
-struct Rotation {
-    session: SessionId,
-    generation: u32,
-    digest: [u8; 32],
-    successor: [u8; 32],
-    scope: Option<Option<Scope>>,
-    cx: Cx,
-}
-
-impl Rotation {
-    /// The session, and when the access token ends that it gives now.
-    async fn carry_out(self) -> Result<(Session, Timestamp), Error> {
-        let cx = self.cx.clone();
-        let (session, generation) = (self.session, self.generation);
-        let outcome = cx.app.db.write(move |tx| self.run(tx)).await.inspect_err(|error| {
-            if matches!(error, Error::Db(db::Error::OutcomeUnknown(_))) {
-                cx.app.statuses.unsettle(session, generation);
-            }
-        });
-        match outcome? {
-            Outcome::Refreshed { session, until, event } => {
-                event.inspect(Event::log);
-                Ok((*session, until))
-            }
-            Outcome::Reused { ended, event } => {
-                announce(&cx, &ended);
-                event.log();
-                Err(Error::Refused("it was spent before; its session was ended"))
-            }
-        }
-    }
-
-    fn run(&self, tx: &mut Tx<'_>) -> Result<Outcome, Error> {
-        let session = store::find(tx, self.session, Some(Lock::Update))?;
-        let session = session.ok_or(Error::Refused("its session is gone"))?;
-        if !session.is_live(self.cx.now) {
-            return Err(Error::Refused("its session has ended"));
-        }
-        if !accounts::flow::is_active(tx, session.account)? {
-            return Err(Error::Refused("its account is disabled or gone"));
-        }
-        match judge(session.known(), self.generation, &self.digest, self.cx.now) {
-            Verdict::Reuse => self.end_for_reuse(tx, &session),
-            Verdict::Unknown => Err(Error::Refused("its session does not know it")),
-            Verdict::Rotate | Verdict::Repeat if !self.may_have_scope(&session) => Err(Error::Scope),
-            Verdict::Rotate if self.is_too_often(&session) => Err(Error::TooOften),
-            Verdict::Rotate => self.rotate(tx, session),
-            Verdict::Repeat => self.repeat(tx, session),
-        }
-    }
-
-    fn may_have_scope(&self, session: &Session) -> bool {
-        let asked = self.scope.clone();
-        asked.is_none_or(|scope| scope.is_some_and(|scope| scope.within(&session.scope).is_some()))
-    }
-
-    fn is_too_often(&self, session: &Session) -> bool {
-        let age = self.cx.now.since(session.created_at);
-        let config = &self.cx.app.config;
-        config.limits && refresh::is_too_often(session.generation, age, config.access_token_ttl)
-    }
-
-    fn rotate(&self, tx: &mut Tx<'_>, session: Session) -> Result<Outcome, Error> {
-        let cx = &self.cx;
-        let expires_at = lifetime(cx).expiry(cx.now, session.absolute_expires_at);
-        let until = access_expiry(cx, expires_at);
-        let used = Session {
-            last_used_at: cx.now,
-            expires_at,
-            access_expires_at: until.max(session.access_expires_at),
-            generation: self.generation.saturating_add(1),
-            refresh_digest: self.successor,
-            spent: session.spent.with(cx.now),
-            address: address(cx),
-            user_agent: cx.user_agent.clone(),
-            ..session
-        };
-        if !store::rotate(tx, &used, self.generation)? {
-            return Err(db::Error::Corrupt("a session changed while it was held".into()).into());
-        }
-        let event = cx.event(Kind::Refresh).by_owner(used.account).session(used.id);
-        if cx.app.config.audit_refreshes {
-            audit::flow::append(tx, &event)?;
-        }
-        Ok(Outcome::Refreshed { session: Box::new(used), until, event: Some(event) })
-    }
-
-    /// The same successor again; the session is not used by it, but gives one more access token.
-    fn repeat(&self, tx: &mut Tx<'_>, session: Session) -> Result<Outcome, Error> {
-        let until = access_expiry(&self.cx, session.expires_at);
-        if !store::extend_access(tx, session.id, until)? {
-            return Err(Error::Refused("its session has ended"));
-        }
-        Ok(Outcome::Refreshed { session: Box::new(session), until, event: None })
-    }
-
-    fn end_for_reuse(&self, tx: &mut Tx<'_>, session: &Session) -> Result<Outcome, Error> {
-        let ended = end_in(tx, session.account, Which::One(session.id), self.cx.now)?;
-        // Whoever did it: the owner or a thief.
-        let event = self.cx.event(Kind::RefreshReuse).refused().account(session.account).session(session.id);
-        audit::flow::append(tx, &event)?;
-        Ok(Outcome::Reused { ended, event })
-    }
-}
-
-/// Where the database went away while a refresh was saved, and kept it, its window begins when the database is
-/// back: its client could not have the answer before.
-///
-/// # Errors
-/// If the database is still away.
-pub async fn settle(cx: &Cx, of: Option<SessionId>) -> Result<(), db::Error> {
-    for (id, generation) in cx.app.statuses.unsettled(of) {
-        let (now, next) = (cx.now, generation.saturating_add(1));
-        cx.app
-            .db
-            .write::<_, db::Error, _>(move |tx| match store::find(tx, id, Some(Lock::Update))? {
-                Some(session) if session.generation == next => {
-                    store::set_spent(tx, id, next, &session.spent.renewed(now))
-                }
-                _ => Ok(()),
-            })
-            .await?;
-        cx.app.statuses.settle(id);
-    }
-    Ok(())
 }
 
 /// The session of any refresh token of ours, however long it is spent: what its holder may end.
