@@ -21,9 +21,10 @@ pub(super) fn run(args: &ArgMatches) -> Result<ExitCode, ExitCode> {
 async fn serve(config: Config) -> Result<(), server::StartError> {
     let banner = config.dev.then(|| banner(&config));
     let (issuer, data_dir) = (config.issuer.clone(), config.data_dir.display().to_string());
+    let database = config.database_url.as_ref().map(ToString::to_string);
     let signals = server::Signals::receive()?;
     let server = server::start(config, Clock::System).await?;
-    tracing::info!(address = %server.address, issuer, data_dir, version = env!("CARGO_PKG_VERSION"), "listening");
+    tracing::info!(address = %server.address, issuer, data_dir, database, version = env!("CARGO_PKG_VERSION"), "listening");
     if let Some(banner) = banner {
         print(format_args!("{banner}\n"));
     }
