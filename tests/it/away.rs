@@ -1,7 +1,8 @@
 //! A server whose PostgreSQL goes away: what needs no database goes on, all else is refused in time, and all is
 //! well after its return.
 
-use crate::harness::{Account, Answer, Caller as _, TestApp, Way, on_postgres};
+use crate::harness::{Account, Answer, Caller as _, TestApp, Way, on_postgres, send, url_of, with_client};
+use reqwest::Method;
 use serde_json::json;
 use std::time::{Duration, Instant};
 use tokio::time::timeout;
@@ -112,4 +113,41 @@ async fn a_refresh_that_was_kept_without_an_answer_is_no_theft() {
     assert_eq!(successor(&ann.refresh().await), successor(&first), "as within its window");
     app.advance(Duration::from_secs(2));
     ann.refresh().await.oauth_error(400, "invalid_grant");
+}
+
+/// Somebody else holds what everybody needs: those who wait are told to come back, and the next ones are served.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn more_than_can_be_served_is_refused_in_time() {
+    if !on_postgres() {
+        return;
+    }
+    let app = TestApp::with(&[("dev", "true"), ("hash_memory_kib", "8"), ("hash_passes", "1")]).await;
+    let ann = app.account("ann").await;
+    let url = url_of(app.data_dir()).unwrap();
+    let (held, hold) = std::sync::mpsc::channel();
+    let (release, released) = std::sync::mpsc::channel::<()>();
+    let holder = std::thread::spawn(move || {
+        with_client(&url, async move |client| {
+            client.batch_execute("BEGIN; LOCK TABLE accounts IN ACCESS EXCLUSIVE MODE").await.unwrap();
+            held.send(()).unwrap();
+            released.recv().unwrap();
+            client.batch_execute("ROLLBACK").await.unwrap();
+        });
+    });
+    hold.recv().unwrap();
+    let body = json!({"email": ann.email, "password": ann.password});
+    let mut callers = tokio::task::JoinSet::new();
+    for _ in 0..100 {
+        let request = app.anonymous().request(Method::POST, "/login").json(&body);
+        callers.spawn(async move { within(SOON, send(request)).await });
+    }
+    for answer in callers.join_all().await {
+        assert_unavailable(&answer);
+    }
+    // What asks no database, and the looks at other servers' changes, do not wait behind it.
+    assert_eq!(within(SOON, ann.get("/jwks")).await.status, 200);
+    assert_eq!(app.anonymous().get("/health/ready").await.status, 200);
+    release.send(()).unwrap();
+    holder.join().unwrap();
+    assert_eq!(within(SOON, app.anonymous().post("/login", &body)).await.status, 200);
 }

@@ -1,9 +1,11 @@
 //! One schema on both engines, and its way from version to version on PostgreSQL.
 
-use crate::harness::{Database, bare_database, database, on_postgres, open_at, open_db};
+use crate::harness::{Database, Program, bare_database, database, free_port, on_postgres, open_at, open_db};
 use claviger::base::time::Timestamp;
 use claviger::db::{Db, Error};
 use std::collections::{BTreeMap, BTreeSet};
+use std::process::Stdio;
+use std::time::Duration;
 
 const NOW: Timestamp = Timestamp::from_seconds(0);
 
@@ -158,4 +160,42 @@ fn a_database_without_our_schema_or_not_in_utf8_is_refused() {
     let ascii = url.replace(url.split(['/', '?']).nth(3).unwrap(), "ascii");
     let why = open_at(folder.path(), &ascii, NOW).unwrap_err();
     assert!(matches!(why, Error::Refused(_)) && why.to_string().contains("UTF"), "{why}");
+}
+
+/// Wherever the first start is killed, the schema is whole or not there.
+#[test]
+fn a_migration_that_is_killed_leaves_the_old_schema_or_the_new_one() {
+    let (mut before, mut after) = (0, 0);
+    for delay in 0..40 {
+        let folder = tempfile::tempdir().unwrap();
+        if on_postgres() {
+            bare_database(folder.path());
+        }
+        let mut command =
+            Program::command(&["serve", "--dev", "--listen", &format!("127.0.0.1:{}", free_port())]);
+        command.arg("--data-dir").arg(folder.path()).envs(Program::database(folder.path()));
+        let mut killed = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        std::thread::sleep(Duration::from_millis(6 * delay));
+        killed.kill().unwrap();
+        killed.wait().unwrap();
+        let sql = "SELECT count(*) FROM schema_history";
+        let steps: Option<i64> = match on_postgres() || folder.path().join("claviger.db").exists() {
+            true => database(folder.path()).query_row(sql, [], |row| row.get(0)).ok(),
+            false => None,
+        };
+        match steps {
+            None => before += 1,
+            Some(steps) => {
+                after += 1;
+                let made =
+                    std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/migrations")).unwrap().count();
+                assert_eq!(usize::try_from(steps).unwrap(), made, "half of the schema is there");
+            }
+        }
+        if delay % 10 == 0 {
+            // And a later start makes the best of it.
+            Program::serve(folder.path(), &["--dev"]).stop();
+        }
+    }
+    assert!(before > 0 && after > 0, "{before} were killed before it, {after} after");
 }

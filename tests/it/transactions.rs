@@ -1,6 +1,6 @@
 //! What a transaction promises, on either engine, and what only PostgreSQL puts to the test.
 
-use crate::harness::{Database, count, database, on_postgres, open_db};
+use crate::harness::{Database, count, database, on_postgres, open_db, settings, url_of};
 use claviger::base::time::Timestamp;
 use claviger::db::{Db, Error, Lock, Tx, Value};
 use std::sync::Arc;
@@ -300,4 +300,23 @@ async fn text_with_a_zero_is_refused_on_both() {
     assert!(matches!(refused, Err(Error::Statement(_))), "{refused:?}");
     assert_eq!(count(&database(folder.path()), "accounts"), 0);
     assert_eq!(read(&db).await, 0);
+}
+
+#[tokio::test]
+async fn a_statement_is_prepared_once_a_connection() {
+    if !on_postgres() {
+        return;
+    }
+    let (folder, _db) = open();
+    let config = settings(folder.path(), url_of(folder.path()).as_deref());
+    // Commands have one connection.
+    let db = Db::open_beside(&config).unwrap();
+    for _ in 0..5 {
+        read(&db).await;
+        db.write(|tx| next_held(tx).and_then(|number| set(tx, number))).await.unwrap();
+    }
+    let sql = "SELECT statement FROM pg_prepared_statements WHERE statement LIKE '%status_index%'";
+    let prepared: Vec<String> =
+        db.read::<_, Error, _>(move |tx| tx.all(sql, &[], |row| row.get(0))).await.unwrap();
+    assert_eq!(prepared.len(), 4, "the look, the look that holds, the change, and this one: {prepared:?}");
 }
