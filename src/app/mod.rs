@@ -8,7 +8,7 @@ use crate::config::Config;
 use crate::db::Db;
 use crate::health::Health;
 use crate::keys::{self, KeySet, Keyring};
-use crate::password_pool::PasswordPool;
+use crate::password_pool::{PasswordPool, Turns};
 use crate::profiles::Profiles;
 use crate::status::Statuses;
 use claviger_crypto::mac::MacKey;
@@ -28,6 +28,8 @@ pub struct App {
     pub secrets: Secrets,
     /// The threads that hash passwords.
     pub passwords: PasswordPool,
+    /// The refreshes under way of one session, by turns.
+    pub refreshes: Turns,
     /// The sessions that have ended.
     pub statuses: Statuses,
     /// The profiles that were shown last.

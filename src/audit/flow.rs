@@ -188,16 +188,21 @@ pub async fn list(db: &Db, filter: Filter, page: Page) -> Result<Vec<Entry>, db:
 }
 
 /// Takes the personal part out of the events of an account, in the transaction that deletes it. Of very many,
-/// which would hold others up, [`go_on_erasing`] takes the rest. What has still to be said of the deletion is
-/// appended afterwards, as [`Event::unlinked`].
+/// which would hold others up, [`go_on_erasing`] takes the rest, once [`note_rest`] has seen them.
 ///
 /// # Errors
 /// If the database fails.
 pub fn erase(tx: &mut Tx<'_>, account: AccountId) -> Result<(), db::Error> {
-    if store::erase(tx, account, ERASED_AT_ONCE)? >= ERASED_AT_ONCE {
-        store::begin_erasure(tx, account)?;
-    }
-    Ok(())
+    store::erase(tx, account, ERASED_AT_ONCE)
+}
+
+/// Notes whether events of a deleted account are left, when no more can come. What has still to be said of the
+/// deletion is appended as [`Event::unlinked`].
+///
+/// # Errors
+/// If the database fails.
+pub fn note_rest(tx: &mut Tx<'_>, account: AccountId) -> Result<(), db::Error> {
+    if store::any_of(tx, account)? { store::begin_erasure(tx, account) } else { Ok(()) }
 }
 
 /// Erases one more batch of the events of a deleted account. Says whether there was anything to do.
@@ -210,7 +215,8 @@ pub async fn go_on_erasing(db: &Db) -> Result<bool, db::Error> {
     }
     db.write(|tx| {
         let Some(account) = store::erasure(tx)? else { return Ok(false) };
-        if store::erase(tx, account, ERASED_AT_ONCE)? < ERASED_AT_ONCE {
+        store::erase(tx, account, ERASED_AT_ONCE)?;
+        if !store::any_of(tx, account)? {
             store::end_erasure(tx, account)?;
         }
         Ok(true)

@@ -81,11 +81,19 @@ pub(crate) fn delete_up_to(tx: &mut Tx<'_>, place: i64) -> Result<usize, Error> 
     tx.execute(sql, &[place.into()])
 }
 
-/// Takes the personal part out of up to `limit` events of an account. Says of how many.
-pub(crate) fn erase(tx: &mut Tx<'_>, account: AccountId, limit: usize) -> Result<usize, Error> {
-    let sql = "UPDATE audit_events SET personal = NULL, salt = NULL, account_id = NULL
-        WHERE id IN (SELECT id FROM audit_events WHERE account_id = $1 LIMIT $2)";
-    tx.execute(sql, &[account.0.into(), rows(limit)])
+/// Takes the personal part out of up to `limit` events of an account, the oldest first, as all take them.
+pub(crate) fn erase(tx: &mut Tx<'_>, account: AccountId, limit: usize) -> Result<(), Error> {
+    let sql = "SELECT id FROM audit_events WHERE account_id = $1 ORDER BY id LIMIT $2";
+    let held = tx.all_locked(Lock::Update, sql, &[account.0.into(), rows(limit)], |row| row.get(0))?;
+    let values: Vec<[Value<'_>; 1]> = held.into_iter().map(|id: Uuid| [id.into()]).collect();
+    let sql = "UPDATE audit_events SET personal = NULL, salt = NULL, account_id = NULL WHERE id = $1";
+    tx.execute_each(sql, &values).map(drop)
+}
+
+/// Whether there is an event that leads to an account.
+pub(crate) fn any_of(tx: &mut Tx<'_>, account: AccountId) -> Result<bool, Error> {
+    let sql = "SELECT id FROM audit_events WHERE account_id = $1 LIMIT 1";
+    Ok(tx.first(sql, &[account.0.into()], |_| Ok(()))?.is_some())
 }
 
 /// Notes that events of an account are still to be erased.

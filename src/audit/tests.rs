@@ -42,7 +42,13 @@ impl Trail {
     }
 
     pub(super) async fn erase(&self, owner: u8) {
-        self.db.write(move |tx| flow::erase(tx, account(owner))).await.unwrap();
+        self.db
+            .write(move |tx| {
+                flow::erase(tx, account(owner))?;
+                flow::note_rest(tx, account(owner))
+            })
+            .await
+            .unwrap();
     }
 
     pub(super) async fn verify(&self) -> Verified {

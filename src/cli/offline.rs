@@ -9,7 +9,7 @@ use crate::db::{Db, Place};
 use crate::health::Health;
 use crate::jobs;
 use crate::keys::{self, Keyring};
-use crate::password_pool::PasswordPool;
+use crate::password_pool::{PasswordPool, Turns};
 use crate::profiles::Profiles;
 use crate::status::Statuses;
 use clap::ArgMatches;
@@ -51,12 +51,23 @@ impl Offline {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
         // What another master key seals would stop the server at its next start.
         runtime.block_on(keys::flow::expect_opens(&db, &master)).map_err(failed)?;
+        runtime.block_on(keys::flow::expect_same(&db, &master)).map_err(failed)?;
         let passwords = PasswordPool::start(Hash { threads: 1, ..config.hash }).map_err(failed)?;
         let (secrets, clock, health) = (Secrets::of(&master), Clock::System, Health::new(Instant::now()));
         let ((_, keyring), statuses) = (Keyring::new(), Statuses::default());
-        let (profiles, now) = (Profiles::default(), clock.now());
-        let app =
-            Arc::new(App { config, db, keyring, secrets, passwords, statuses, profiles, health, clock });
+        let (refreshes, profiles, now) = (Turns::default(), Profiles::default(), clock.now());
+        let app = Arc::new(App {
+            config,
+            db,
+            keyring,
+            secrets,
+            passwords,
+            refreshes,
+            statuses,
+            profiles,
+            health,
+            clock,
+        });
         Ok(Self { cx: Cx { app, now, origin: operator(now), user_agent: None }, master, runtime })
     }
 

@@ -14,23 +14,39 @@ pub(super) fn run(args: &ArgMatches) -> Result<ExitCode, ExitCode> {
         tracing::warn!("{warning}");
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(failed)?;
-    runtime.block_on(serve(config)).map_err(failed)?;
+    if runtime.block_on(serve(config)).map_err(failed)? == Served::NotAtAll {
+        // The start, which is still waiting for its database.
+        runtime.shutdown_background();
+    }
     Ok(ExitCode::SUCCESS)
 }
 
-async fn serve(config: Config) -> Result<(), server::StartError> {
+/// How far a server came before it was stopped.
+#[derive(PartialEq, Eq)]
+enum Served {
+    NotAtAll,
+    ToItsEnd,
+}
+
+async fn serve(config: Config) -> Result<Served, server::StartError> {
     let banner = config.dev.then(|| banner(&config));
     let (issuer, data_dir) = (config.issuer.clone(), config.data_dir.display().to_string());
     let database = config.database_url.as_ref().map(ToString::to_string);
-    let signals = server::Signals::receive()?;
-    let server = server::start(config, Clock::System).await?;
+    let mut signals = server::Signals::receive()?;
+    let server = tokio::select! {
+        started = server::start(config, Clock::System) => started?,
+        _ = signals.next() => {
+            tracing::info!("stopped before the start was over");
+            return Ok(Served::NotAtAll);
+        }
+    };
     tracing::info!(address = %server.address, issuer, data_dir, database, version = env!("CARGO_PKG_VERSION"), "listening");
     if let Some(banner) = banner {
         print(format_args!("{banner}\n"));
     }
     server.run_until_signal(signals).await?;
     tracing::info!("stopped");
-    Ok(())
+    Ok(Served::ToItsEnd)
 }
 
 fn banner(config: &Config) -> String {

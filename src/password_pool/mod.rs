@@ -12,7 +12,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError, bounde
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{SemaphorePermit, oneshot};
-use turns::Turns;
+pub use turns::Turns;
 
 /// How long a thread keeps its memory without work.
 const IDLE: Duration = Duration::from_secs(3);
@@ -72,7 +72,7 @@ impl PasswordPool {
     /// # Errors
     /// [`Error::Busy`] if it does not come within 5 seconds.
     pub async fn turn(&self, account: &[u8; 32]) -> Result<SemaphorePermit<'_>, Error> {
-        self.turns.wait(account).await
+        self.turns.wait(usize::from(account[0])).await
     }
 
     /// Runs `task` on one of the threads. A task whose caller has gone away is skipped.

@@ -41,7 +41,7 @@ const LAST_CALL: Duration = Duration::from_millis(100);
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(8);
 
 /// The same where load balancers were told long before.
-const SHORT_DRAIN_TIMEOUT: Duration = Duration::from_secs(4);
+const SHORT_DRAIN_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// What the loop is to do. Later phases follow earlier ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

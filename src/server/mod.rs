@@ -12,7 +12,7 @@ use crate::db::{self, Db};
 use crate::health::Health;
 use crate::keys::schedule::Policy;
 use crate::keys::{self, Keyring};
-use crate::password_pool::PasswordPool;
+use crate::password_pool::{PasswordPool, Turns};
 use crate::profiles::Profiles;
 use crate::status::{self, Statuses};
 use crate::{audit, jobs, routes};
@@ -70,14 +70,33 @@ pub async fn start(config: Config, clock: Clock) -> Result<Server, StartError> {
     let (listen, max_connections) = (config.listen, config.max_connections);
     let unavailable = |error| StartError::Listen(listen, error);
     let socket = bound(listen).map_err(unavailable)?;
-    let db = Db::open(&config, clock.now())?;
+    // On a thread of its own: a database server may have to be waited for, and a signal is heeded meanwhile.
+    let now = clock.now();
+    let (config, db) = tokio::task::spawn_blocking(move || {
+        let db = Db::open(&config, now);
+        (config, db)
+    })
+    .await
+    .map_err(std::io::Error::other)?;
+    let db = db?;
     let (keyring, secrets, keys) = open_keys(&config, &db).await?;
     let passwords = PasswordPool::start(config.hash)?;
-    let (statuses, profiles) = (Statuses::default(), Profiles::default());
+    let (refreshes, statuses, profiles) = (Turns::default(), Statuses::default(), Profiles::default());
     let health = Health::new(Instant::now());
     // Before the first request: a session that was ended stays so over a restart.
     status::flow::refresh(&db, &statuses, clock.now()).await?;
-    let app = Arc::new(App { config, db, keyring, secrets, passwords, statuses, profiles, health, clock });
+    let app = Arc::new(App {
+        config,
+        db,
+        keyring,
+        secrets,
+        passwords,
+        refreshes,
+        statuses,
+        profiles,
+        health,
+        clock,
+    });
     let router = routes::router(app.clone())?;
     // Only now: a connection is taken when it can be served.
     let listener = socket.listen(BACKLOG).map_err(unavailable)?;

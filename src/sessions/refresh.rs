@@ -27,13 +27,11 @@ impl SpentTimes {
         Self(std::iter::once(now).chain(recent).take(REMEMBERED).collect())
     }
 
-    /// With the last one spent `now`.
-    #[must_use]
-    pub fn renewed(mut self, now: Timestamp) -> Self {
-        if let Some(last) = self.0.first_mut() {
-            *last = now;
-        }
-        self
+    /// With the last one spent `now`, if it was spent at `then`.
+    pub fn renewed(mut self, then: Timestamp, now: Timestamp) -> Option<Self> {
+        let last = self.0.first_mut().filter(|last| **last == then)?;
+        *last = now;
+        Some(self)
     }
 
     /// As it is stored: 8 bytes each, big-endian.

@@ -84,15 +84,10 @@ pub(crate) fn rotate(tx: &mut Tx<'_>, used: &Session, generation: u32) -> Result
     Ok(tx.execute(sql, &values)? == 1)
 }
 
-/// Says anew when the tokens before the one of `generation` were spent.
-pub(crate) fn set_spent(
-    tx: &mut Tx<'_>,
-    id: SessionId,
-    generation: u32,
-    spent: &SpentTimes,
-) -> Result<(), Error> {
-    let sql = "UPDATE sessions SET spent_at = $1 WHERE id = $2 AND generation = $3";
-    tx.execute(sql, &[spent.to_bytes().as_slice().into(), id.0.into(), i64::from(generation).into()])?;
+/// Says anew when the tokens before the present one of a held session were spent.
+pub(crate) fn set_spent(tx: &mut Tx<'_>, id: SessionId, spent: &SpentTimes) -> Result<(), Error> {
+    let sql = "UPDATE sessions SET spent_at = $1 WHERE id = $2";
+    tx.execute(sql, &[spent.to_bytes().as_slice().into(), id.0.into()])?;
     Ok(())
 }
 
@@ -104,18 +99,19 @@ pub(crate) fn extend_access(tx: &mut Tx<'_>, id: SessionId, until: Timestamp) ->
     Ok(tx.execute(sql, &[until.into(), id.0.into()])? == 1)
 }
 
-/// Holds the live sessions of an account with ids up to `last`, but for `but`. Says whether there are any.
+/// Holds the sessions of an account that were live `since` then, with ids up to `last`, but for `but`. Says whether
+/// there are any.
 pub(crate) fn hold_live(
     tx: &mut Tx<'_>,
     account: AccountId,
     last: SessionId,
     but: SessionId,
-    now: Timestamp,
+    since: Timestamp,
 ) -> Result<bool, Error> {
     let sql = "SELECT id FROM sessions
         WHERE account_id = $1 AND id <= $2 AND id <> $3 AND ended_at IS NULL AND expires_at > $4
         ORDER BY id";
-    let values = [account.0.into(), last.0.into(), but.0.into(), now.into()];
+    let values = [account.0.into(), last.0.into(), but.0.into(), since.into()];
     Ok(!tx.all_locked(Lock::Update, sql, &values, |_| Ok(()))?.is_empty())
 }
 

@@ -14,7 +14,7 @@ use crate::base::time::Timestamp;
 use crate::db::{self, Row};
 use crate::http::prepared::Prepared;
 use claviger_crypto::status::StatusClaim;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -65,9 +65,8 @@ pub struct Statuses {
     /// The number of the last end that was seen in the database.
     seen: AtomicI64,
     built: Mutex<HashMap<u64, Built>>,
-    /// Refreshes of which it is not known whether they were kept: the sessions, and the generations of the tokens
-    /// that were shown.
-    unsettled: Mutex<HashMap<SessionId, u32>>,
+    /// Refreshes of which it is not known whether they were kept: the sessions, and when.
+    unsettled: Mutex<HashSet<(SessionId, Timestamp)>>,
 }
 
 impl Default for Statuses {
@@ -112,21 +111,20 @@ impl Statuses {
         }
     }
 
-    /// Notes a refresh of which it is not known whether it was kept.
-    pub fn unsettle(&self, session: SessionId, generation: u32) {
-        self.unsettled.lock().unwrap_or_else(PoisonError::into_inner).insert(session, generation);
+    /// Notes a refresh of that time, of which it is not known whether it was kept.
+    pub fn unsettle(&self, session: SessionId, at: Timestamp) {
+        self.unsettled.lock().unwrap_or_else(PoisonError::into_inner).insert((session, at));
     }
 
     /// The refreshes of which it is not known whether they were kept; of one session, or all.
-    pub fn unsettled(&self, of: Option<SessionId>) -> Vec<(SessionId, u32)> {
+    pub fn unsettled(&self, of: Option<SessionId>) -> Vec<(SessionId, Timestamp)> {
         let unsettled = self.unsettled.lock().unwrap_or_else(PoisonError::into_inner);
-        let wanted = |session: &SessionId| of.is_none_or(|of| of == *session);
-        unsettled.iter().filter(|(session, _)| wanted(session)).map(|(id, number)| (*id, *number)).collect()
+        unsettled.iter().filter(|(session, _)| of.is_none_or(|of| of == *session)).copied().collect()
     }
 
     /// It is known now.
-    pub fn settle(&self, session: SessionId) {
-        self.unsettled.lock().unwrap_or_else(PoisonError::into_inner).remove(&session);
+    pub fn settle(&self, session: SessionId, at: Timestamp) {
+        self.unsettled.lock().unwrap_or_else(PoisonError::into_inner).remove(&(session, at));
     }
 
     /// How many sessions are known to have ended.

@@ -146,7 +146,11 @@ async fn very_many_events_of_a_deleted_account_are_erased_in_the_end() {
         .collect();
     let all = move |tx: &mut db::Tx<'_>| many.iter().try_for_each(|event| flow::append(tx, event));
     db.write(all).await.unwrap();
-    db.write(|tx| flow::erase(tx, account(1))).await.unwrap();
+    let deleted = |tx: &mut db::Tx<'_>| {
+        flow::erase(tx, account(1))?;
+        flow::note_rest(tx, account(1))
+    };
+    db.write::<_, db::Error, _>(deleted).await.unwrap();
     while flow::go_on_erasing(&db).await.unwrap() {}
     let database = database(folder.path());
     assert_eq!(count(&database, "audit_events WHERE personal IS NOT NULL OR account_id IS NOT NULL"), 0);

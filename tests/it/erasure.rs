@@ -1,12 +1,13 @@
 //! A deleted account leaves nothing of the person in the files of the database.
 
 use crate::harness::{
-    Account, Caller as _, TestApp, Tokens, database, on_postgres, send, sqlite_only, stored,
+    Account, Caller as _, TestApp, Tokens, count, database, on_postgres, send, sqlite_only, stored, url_of,
+    with_client,
 };
 use reqwest::{Method, RequestBuilder};
 use serde_json::json;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// All that this person ever told, and where it came from.
 const PERSONAL: [&str; 7] = [
@@ -120,4 +121,40 @@ async fn a_deleted_account_leaves_its_neighbours_alone() {
     assert_eq!(bob.get("/user/profile").await.json(), json!({"user": {"email": email, "name": name}}));
     assert_eq!(bob.refresh().await.status, 200);
     assert_eq!(bob.get("/user/sessions").await.json()["sessions"][0]["address"], "127.0.0.1");
+}
+
+/// Events that go by age while the account is deleted make nobody think that none is left.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn checklist_38_a_deletion_beside_the_sweep_of_old_events_leaves_nothing() {
+    if !on_postgres() {
+        return;
+    }
+    let app = TestApp::start().await.settled().await;
+    let ann = app.account("ann").await;
+    let database = database(app.data_dir());
+    let more = "INSERT INTO audit_events (id, happened_at, event, outcome, request_id, account_id, personal, salt, commitment)
+        SELECT gen_random_uuid(), 0, 'login', 'success', gen_random_uuid(), account_id, personal, salt, commitment
+        FROM audit_events CROSS JOIN generate_series(1, 1200) WHERE event = 'login' AND account_id IS NOT NULL";
+    database.execute(more, []).unwrap();
+    let url = url_of(app.data_dir()).unwrap();
+    let (held, hold) = std::sync::mpsc::channel();
+    let sweeping = std::thread::spawn(move || {
+        with_client(&url, async move |client| {
+            let old = "BEGIN; DELETE FROM audit_events WHERE id IN
+                (SELECT id FROM audit_events WHERE happened_at = 0 ORDER BY id LIMIT 100)";
+            client.batch_execute(old).await.unwrap();
+            held.send(()).unwrap();
+            tokio::time::sleep(Duration::from_millis(500)).await;
+            client.batch_execute("COMMIT").await.unwrap();
+        });
+    });
+    hold.recv().unwrap();
+    let request = ann.request(Method::DELETE, "/user").json(&json!({"password": ann.password}));
+    assert_eq!(send(request).await.status, 204);
+    sweeping.join().unwrap();
+    let until = Instant::now() + Duration::from_secs(5);
+    while count(&database, "audit_events WHERE personal IS NOT NULL AND account_id IS NOT NULL") > 0 {
+        assert!(Instant::now() < until, "personal data is left");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
 }

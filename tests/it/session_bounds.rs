@@ -1,7 +1,10 @@
 //! What bounds the sessions of one account, and what one session may write: a thousand of them, and no more
 //! refreshes than any client needs. And that whoever has a token, however old, may end its session.
 
-use crate::harness::{Account, Answer, Caller as _, TestApp, Tokens, database, decode, refresh, send};
+use crate::harness::{
+    Account, Answer, Caller as _, TestApp, Tokens, database, decode, on_postgres, refresh, send, url_of,
+    with_client,
+};
 use claviger::base::id::SessionId;
 use reqwest::Method;
 use serde_json::json;
@@ -192,4 +195,66 @@ async fn checklist_41_and_44_a_replay_ends_the_session_whatever_scope_it_asks_fo
         let status = refresh(&app, &next.refresh).await.status;
         assert_eq!(status, if ended { 400 } else { 200 }, "{}", json!([scope, ago]));
     }
+}
+
+/// The session of an access token.
+fn session_of(access: &str) -> SessionId {
+    SessionId::parse(decode(access).1["sid"].as_str().unwrap()).unwrap()
+}
+
+/// A refresh whose commit was not answered: its window begins when that is found out.
+#[tokio::test]
+async fn an_unsettled_refresh_may_be_asked_for_again() {
+    let app = TestApp::start().await;
+    let alice = app.account("alice").await;
+    let kept = Tokens::of(&alice.refresh().await);
+    app.app().statuses.unsettle(session_of(&alice.token), app.app().clock.now());
+    app.advance(Duration::from_secs(3600));
+    let again = Tokens::of(&alice.refresh().await);
+    assert_eq!(again.refresh, kept.refresh, "the same successor");
+    let profile = app.http.get(format!("{}/user/profile", app.url)).bearer_auth(&again.access);
+    assert_eq!(send(profile).await.status, 200, "with an access token that is good");
+    app.advance(Duration::from_secs(11));
+    alice.refresh().await.oauth_error(400, "invalid_grant");
+}
+
+/// Whoever shows a spent token while commits fail gets no second window for it.
+#[tokio::test]
+async fn an_unsettled_replay_stays_a_replay() {
+    let app = TestApp::start().await;
+    let alice = app.account("alice").await;
+    let kept = Tokens::of(&alice.refresh().await);
+    app.advance(Duration::from_secs(3600));
+    app.app().statuses.unsettle(session_of(&alice.token), app.app().clock.now());
+    alice.refresh().await.oauth_error(400, "invalid_grant");
+    refresh(&app, &kept.refresh).await.oauth_error(400, "invalid_grant");
+}
+
+/// A refresh that waits for its session judges it when it has it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_session_that_expires_while_it_is_waited_for_is_not_renewed() {
+    if !on_postgres() {
+        return;
+    }
+    let app = TestApp::with(&[("session_idle_ttl", "120s"), ("session_ttl", "1h")]).await;
+    let alice = app.account("alice").await;
+    app.advance(Duration::from_secs(110));
+    let url = url_of(app.data_dir()).unwrap();
+    let (held, hold) = std::sync::mpsc::channel();
+    let holder = std::thread::spawn(move || {
+        with_client(&url, async move |client| {
+            client.batch_execute("BEGIN; SELECT id FROM sessions FOR UPDATE").await.unwrap();
+            held.send(()).unwrap();
+            tokio::time::sleep(Duration::from_millis(700)).await;
+            client.batch_execute("COMMIT").await.unwrap();
+        });
+    });
+    hold.recv().unwrap();
+    let late = async {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        app.advance(Duration::from_secs(11));
+    };
+    let (answer, ()) = tokio::join!(alice.refresh(), late);
+    answer.oauth_error(400, "invalid_grant");
+    holder.join().unwrap();
 }

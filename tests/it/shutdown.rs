@@ -1,15 +1,16 @@
 //! The end of the real program under load: SIGTERM cuts nobody off, SIGKILL loses nothing acknowledged.
 
-use crate::harness::{Program, count, database, on_postgres, send};
+use crate::harness::{Program, count, database, free_port, on_postgres, send};
 use reqwest::Client;
 use serde_json::json;
 use std::io::{self, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
 
 const QUICK: &[&str] = &["--dev", "--hash-memory-kib", "64", "--hash-passes", "1", "--limits", "false"];
@@ -265,4 +266,24 @@ async fn sigkill_under_load_loses_no_acknowledged_sign_up() {
             assert_eq!(check, "ok");
         }
     }
+}
+
+/// A database that is not there yet is waited for, but a signal is heeded.
+#[test]
+fn a_signal_is_heeded_while_the_database_is_waited_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("postgres://claviger@127.0.0.1:{}/none", free_port());
+    let mut command =
+        Program::command(&["serve", "--dev", "--listen", &format!("127.0.0.1:{}", free_port())]);
+    command.args(["--database-url", &url, "--data-dir"]).arg(folder.path());
+    let mut waiting = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    thread::sleep(Duration::from_millis(1500));
+    assert!(waiting.try_wait().unwrap().is_none(), "it waits");
+    let killed = Command::new("kill").args(["-s", "TERM", &waiting.id().to_string()]).status().unwrap();
+    assert!(killed.success());
+    let started = Instant::now();
+    let ended = waiting.wait_with_output().unwrap();
+    assert!(started.elapsed() < Duration::from_secs(3), "{:?}", started.elapsed());
+    let log = String::from_utf8(ended.stderr).unwrap();
+    assert!(ended.status.success() && log.contains("waiting for the database"), "{log}");
 }

@@ -197,13 +197,15 @@ async fn remove(cx: Cx, account: AccountId, by_owner: Option<(Verified, SessionI
                 }
             }
             accounts::flow::delete(tx, account)?;
-            let ended = sessions::flow::end_in(tx, account, Which::All, now)?;
             sessions::flow::erase_in(tx, account)?;
             audit::flow::erase(tx, account)?;
+            let ended = sessions::flow::end_in(tx, account, Which::All, now)?;
+            audit::flow::note_rest(tx, account)?;
             audit::flow::append(tx, &noted)?;
             Ok(ended)
         })
         .await?;
+    cx.app.profiles.forget(account);
     sessions::flow::announce(&cx, &ended);
     event.log();
     Ok(())

@@ -278,7 +278,9 @@ fn submit<T, E: From<Error>>(
 
 /// Whether an error will most likely pass: nobody listens yet, or the server is about to let callers in.
 fn is_about_to_start(why: &str) -> bool {
-    ["Connection refused", "No such file or directory", "(57P03)"].iter().any(|sign| why.contains(sign))
+    ["Connection refused", "No such file or directory", "failed to lookup", "(57P03)"]
+        .iter()
+        .any(|sign| why.contains(sign))
 }
 
 fn unavailable(why: &str) -> Error {

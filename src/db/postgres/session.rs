@@ -30,6 +30,9 @@ const MIGRATION_LOCK: Duration = Duration::from_secs(3);
 /// How much longer than a statement may run an answer may take, until the connection counts as lost.
 const GRACE: Duration = Duration::from_millis(500);
 
+/// How long a transaction may rest between two statements, with all that it holds.
+const IDLE: Duration = Duration::from_secs(2);
+
 /// How long saying goodbye may take.
 const GOODBYE: Duration = Duration::from_millis(200);
 
@@ -185,11 +188,12 @@ impl Session {
         };
         self.failure = None;
         let milliseconds = most.as_millis();
+        let idle = if access == Access::Migrate { most } else { IDLE }.as_millis();
         let locked = most.min(MIGRATION_LOCK).mul_f32(0.9).as_millis();
         // For this transaction alone, since a pooler gives the connection to others afterwards.
         let mut sql = format!(
             "BEGIN {mode}; SET LOCAL statement_timeout = {milliseconds}; \
-            SET LOCAL idle_in_transaction_session_timeout = {milliseconds}; SET LOCAL lock_timeout = {locked}"
+            SET LOCAL idle_in_transaction_session_timeout = {idle}; SET LOCAL lock_timeout = {locked}"
         );
         if self.forgetful && access != Access::Read {
             sql.push_str("; SET LOCAL synchronous_commit = on");

@@ -19,7 +19,12 @@ use crate::keys::KeySet;
 use crate::status::{self, Ended};
 use claviger_crypto::token::RefreshToken;
 use std::sync::Arc;
+use std::time::Duration;
 use uuid::Uuid;
+
+/// Where many sessions are ended, one that expired no longer ago than this is waited for too: a refresh may be about
+/// to renew it.
+const JUST_EXPIRED: Duration = Duration::from_secs(60);
 
 /// A session that is not stored yet, with its first refresh token.
 #[derive(Debug)]
@@ -74,6 +79,9 @@ pub fn open(tx: &mut Tx<'_>, cx: &Cx, session: &Session) -> Result<Option<(Vec<E
     let (account, id) = (session.account, session.id);
     let Some(oldest) = store::older_than(tx, account, id, MOST - 1, cx.now)? else { return Ok(None) };
     let ended = end_many(tx, account, oldest, id, cx.now)?;
+    if ended.is_empty() {
+        return Ok(None);
+    }
     let detail = format!("{} sessions: the account has more than {MOST}", ended.len());
     let origin = audit::Origin { actor: audit::Actor::System, ..cx.origin.clone() };
     let event = Event::new(Kind::Revoke, origin, cx.now).account(account).detail(detail);
@@ -156,8 +164,14 @@ pub async fn end(cx: &Cx, account: AccountId, which: Which, kind: Kind) -> Resul
     app::to_its_end(async move {
         let ended = end_now(&cx, account, which, kind).await;
         // What another server has ended a moment ago is over too for who is told so here.
-        if matches!((&ended, which), (Err(Error::Unknown), _) | (Ok(_), Which::All | Which::AllBut(_))) {
-            status::flow::refresh(&cx.app.db, &cx.app.statuses, cx.app.clock.now()).await?;
+        let looked = || status::flow::refresh(&cx.app.db, &cx.app.statuses, cx.app.clock.now());
+        match (&ended, which) {
+            (Err(Error::Unknown), _) => looked().await?,
+            (Ok(_), Which::All | Which::AllBut(_)) => {
+                // What is done is done, whether or not the look succeeds.
+                let _ = looked().await;
+            }
+            _ => {}
         }
         ended
     })
@@ -170,6 +184,10 @@ async fn end_now(cx: &Cx, account: AccountId, which: Which, kind: Kind) -> Resul
         .app
         .db
         .write::<_, Error, _>(move |tx| {
+            if !matches!(which, Which::One(_)) {
+                // Who changes the account takes it before its sessions, too.
+                accounts::flow::exists(tx, account)?;
+            }
             let ended = end_in(tx, account, which, now)?;
             if ended.is_empty() && matches!(which, Which::One(_)) {
                 return Err(Error::Unknown);
@@ -213,7 +231,7 @@ fn end_many(
     but: SessionId,
     now: Timestamp,
 ) -> Result<Vec<Ended>, db::Error> {
-    if !store::hold_live(tx, account, last, but, now)? {
+    if !store::hold_live(tx, account, last, but, now.minus(JUST_EXPIRED))? {
         return Ok(Vec::new());
     }
     let number = store::next_end(tx)?;

@@ -32,9 +32,13 @@ pub async fn refresh(cx: &Cx, token: &str, scope: Option<Option<Scope>>) -> Resu
     let shown = RefreshToken::parse(key, token).ok_or(Error::Refused("it is none of ours"))?;
     let successor = shown.successor(key).ok_or(Error::Refused("its session had too many"))?;
     let keys = cx.app.key_set().await?;
-    settle(cx, Some(session_of(&shown))).await?;
+    // A thousand requests for one session must not keep all others from the database.
+    let session = session_of(&shown);
+    let turn = cx.app.refreshes.wait(usize::from(session.0.as_bytes()[15])).await;
+    let _turn = turn.map_err(|_| db::Error::Unavailable("too many refreshes of one session".into()))?;
+    settle(cx, Some(session)).await?;
     let rotation = Rotation {
-        session: session_of(&shown),
+        session,
         generation: shown.generation(),
         digest: shown.digest(),
         successor: successor.digest(),
@@ -60,10 +64,10 @@ impl Rotation {
     /// The session, and when the access token ends that it gives now.
     async fn carry_out(self) -> Result<(Session, Timestamp), Error> {
         let cx = self.cx.clone();
-        let (session, generation) = (self.session, self.generation);
+        let session = self.session;
         let outcome = cx.app.db.write(move |tx| self.run(tx)).await.inspect_err(|error| {
             if matches!(error, Error::Db(db::Error::OutcomeUnknown(_))) {
-                cx.app.statuses.unsettle(session, generation);
+                cx.app.statuses.unsettle(session, cx.now);
             }
         });
         match outcome? {
@@ -82,7 +86,8 @@ impl Rotation {
     fn run(&self, tx: &mut Tx<'_>) -> Result<Outcome, Error> {
         let session = store::find(tx, self.session, Some(Lock::Update))?;
         let session = session.ok_or(Error::Refused("its session is gone"))?;
-        if !session.is_live(self.cx.now) {
+        // Now, since it may have had to be waited for: who ended all others in the meantime took it for expired.
+        if !session.is_live(self.cx.app.clock.now()) {
             return Err(Error::Refused("its session has ended"));
         }
         if !accounts::flow::is_active(tx, session.account)? {
@@ -153,23 +158,22 @@ impl Rotation {
 }
 
 /// Where the database went away while a refresh was saved, and kept it, its window begins when the database is
-/// back: its client could not have the answer before.
+/// back: its client could not have the answer before. That it was this one and no other its time tells.
 ///
 /// # Errors
 /// If the database is still away.
 pub async fn settle(cx: &Cx, of: Option<SessionId>) -> Result<(), db::Error> {
-    for (id, generation) in cx.app.statuses.unsettled(of) {
-        let (now, next) = (cx.now, generation.saturating_add(1));
+    for (id, at) in cx.app.statuses.unsettled(of) {
+        let now = cx.now;
         cx.app
             .db
-            .write::<_, db::Error, _>(move |tx| match store::find(tx, id, Some(Lock::Update))? {
-                Some(session) if session.generation == next => {
-                    store::set_spent(tx, id, next, &session.spent.renewed(now))
-                }
-                _ => Ok(()),
+            .write::<_, db::Error, _>(move |tx| {
+                let session = store::find(tx, id, Some(Lock::Update))?;
+                let spent = session.and_then(|session| session.spent.renewed(at, now));
+                spent.map_or(Ok(()), |spent| store::set_spent(tx, id, &spent))
             })
             .await?;
-        cx.app.statuses.settle(id);
+        cx.app.statuses.settle(id, at);
     }
     Ok(())
 }
