@@ -145,6 +145,11 @@ impl Tx<'_> {
         }
     }
 
+    /// Whether it runs on SQLite.
+    pub(super) fn is_sqlite(&self) -> bool {
+        matches!(self.0, On::Sqlite(_))
+    }
+
     /// Runs several statements without values, as migrations do.
     pub(super) fn batch(&mut self, sql: &str) -> Result<(), Error> {
         match &mut self.0 {

@@ -260,3 +260,16 @@ fn an_end_is_read_from_standard_input() {
     );
     assert_eq!(count(&database(target.folder.path()), "counters"), 2);
 }
+
+#[tokio::test]
+async fn a_database_server_that_servers_are_connected_to_is_refused() {
+    if !on_postgres() {
+        return;
+    }
+    let (from, to) = (End::own(), End::sqlite());
+    let server = Program::serve_by(Program::command(&[]), from.folder.path(), &["--dev"]);
+    let (code, _, err) = copy(&from.place, &to.place);
+    assert!(code == 1 && err.contains("Stop them all first"), "{err}");
+    drop(server);
+    copied(&from.place, &to.place);
+}

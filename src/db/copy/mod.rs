@@ -13,7 +13,7 @@ mod table;
 pub use fingerprint::Fingerprint;
 pub use location::Location;
 
-use super::{Db, Error as Failure};
+use super::{Db, Error as Failure, Tx};
 use crate::base::time::Timestamp;
 use mark::{Mark, Source};
 use row::Held;
@@ -98,6 +98,7 @@ impl Copying {
         }
         let tables: Vec<_> = schema::tables().map_err(Error::Schema)?.into_iter().map(Arc::new).collect();
         let source = from.open_source().map_err(Error::Source)?;
+        source.read(expect_no_server).await.map_err(Error::Source)?;
         let identity = source.read(mark::identity).await.map_err(Error::Source)?;
         let begun = to.open_target(Source { place: from.to_string(), identity }, tables.clone(), now);
         let (target, mark) = begun.map_err(Error::Target)?;
@@ -215,6 +216,21 @@ impl Copying {
         let target = target.map_err(Error::Target)?;
         watch.table_done(&table.name, source.rows);
         Ok(Compared { table: table.name.clone(), source, target })
+    }
+}
+
+/// Refuses a database that servers are connected to. SQLite's folder tells that by itself.
+fn expect_no_server(tx: &mut Tx<'_>) -> Result<(), Failure> {
+    if tx.is_sqlite() {
+        return Ok(());
+    }
+    let sql = "SELECT COUNT(*) FROM pg_stat_activity
+        WHERE datname = current_database() AND application_name = 'claviger'";
+    match tx.first(sql, &[], |row| row.get(0))? {
+        Some(0) | None => Ok(()),
+        Some(connections) => {
+            Err(Failure::Refused(format!("servers use it ({connections} connections). Stop them all first")))
+        }
     }
 }
 

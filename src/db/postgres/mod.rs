@@ -298,7 +298,8 @@ fn serve(mut worker: Worker, tasks: &Receiver<Task>) {
 fn target(url: &DatabaseUrl, read_only: bool, statement: Duration) -> Result<Target, Error> {
     let mut config = (*url.connect).clone();
     if config.get_application_name().is_none() {
-        config.application_name("claviger");
+        // A command is told by its name from the servers, which a copy asks for.
+        config.application_name(if statement == PATIENCE { "claviger" } else { "claviger-command" });
     }
     let patience = config.get_connect_timeout().copied();
     if config.get_tcp_user_timeout().is_none() {
