@@ -7,11 +7,10 @@ use crate::base::time::Clock;
 use crate::config::{Config, Hash};
 use crate::db::{Db, Place};
 use crate::health::Health;
-use crate::jobs;
 use crate::keys::{self, Keyring};
 use crate::password_pool::{PasswordPool, Turns};
 use crate::profiles::Profiles;
-use crate::status::Statuses;
+use crate::status::{self, Statuses};
 use clap::ArgMatches;
 use claviger_crypto::seal::MasterKey;
 use std::fmt::Display;
@@ -80,7 +79,7 @@ impl Offline {
         let (db, key) = (&self.cx.app.db, &self.cx.app.secrets.audit);
         // A running server does it in a moment; where none runs, nobody else does.
         self.run(audit::flow::seal(db, key))?;
-        self.runtime.block_on(async { tokio::time::sleep(jobs::SEEN_AFTER).await });
+        self.runtime.block_on(async { tokio::time::sleep(status::SEEN_AFTER).await });
         Ok(result)
     }
 

@@ -11,6 +11,7 @@ pub use rotation::Keys;
 use crate::app::{App, Cx};
 use crate::audit::{Actor, Origin};
 use crate::base::{id, random};
+use crate::status::LOOK_EVERY;
 use crate::{audit, db, sessions, status};
 use futures_util::FutureExt as _;
 use std::convert::Infallible;
@@ -21,17 +22,11 @@ use std::time::{self, Duration};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior};
 
-/// How often changes of others are looked for. They hold within a second everywhere.
-const LOOK_EVERY: Duration = Duration::from_millis(250);
-
 /// How often it is asked whether the database is there.
 const HEALTH_EVERY: Duration = Duration::from_millis(500);
 
 /// How long it may take to answer then.
 const ANSWER_WITHIN: Duration = Duration::from_secs(1);
-
-/// When every server has seen a change, but for one that is badly overloaded.
-pub const SEEN_AFTER: Duration = Duration::from_millis(400);
 
 /// How often it is asked whether a key's time has come.
 const ROTATE_EVERY: Duration = Duration::from_secs(1);

@@ -1,6 +1,6 @@
 //! Keeping the set of ended sessions fresh, giving out indices, and signing the lists.
 
-use super::{Built, Error, MARGIN, Statuses, list, store};
+use super::{Built, Error, MARGIN, SEEN_AFTER, Statuses, list, store};
 use crate::base::time::Timestamp;
 use crate::db::{self, Db};
 use crate::http::prepared::Prepared;
@@ -50,6 +50,19 @@ pub async fn refresh(db: &Db, statuses: &Statuses, now: Timestamp) -> Result<(),
     statuses.seen.store(newest, Ordering::Relaxed);
     statuses.allocated.fetch_max(allocated, Ordering::Relaxed);
     Ok(())
+}
+
+/// Waits until every server has seen what was ended, where there may be others, and looks itself: who is told of an
+/// end finds it everywhere.
+///
+/// # Errors
+/// [`db::Error::OutcomeUnknown`] if the database went away meanwhile, so that they could not look.
+pub async fn seen_everywhere(db: &Db, statuses: &Statuses, now: Timestamp) -> Result<(), db::Error> {
+    if db.is_remote() {
+        tokio::time::sleep(SEEN_AFTER).await;
+    }
+    let looked = refresh(db, statuses, now).await;
+    looked.map_err(|error| db::Error::OutcomeUnknown(format!("other servers may not have seen it: {error}")))
 }
 
 /// An index for a new session, never given before.

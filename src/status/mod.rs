@@ -20,6 +20,12 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
+/// How often changes of others are looked for.
+pub const LOOK_EVERY: Duration = Duration::from_millis(150);
+
+/// When every server has seen a change, but for one that is badly overloaded.
+pub const SEEN_AFTER: Duration = Duration::from_millis(300);
+
 /// How far a clock may be set back without an ended session's tokens being taken again.
 pub const MARGIN: Duration = Duration::from_secs(600);
 

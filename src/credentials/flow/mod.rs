@@ -155,6 +155,9 @@ async fn store_password(
         .await?;
     sessions::flow::announce(&cx, &ended);
     event.log();
+    if !ended.is_empty() {
+        sessions::flow::seen_everywhere(&cx).await?;
+    }
     Ok(())
 }
 
@@ -208,5 +211,5 @@ async fn remove(cx: Cx, account: AccountId, by_owner: Option<(Verified, SessionI
     cx.app.profiles.forget(account);
     sessions::flow::announce(&cx, &ended);
     event.log();
-    Ok(())
+    Ok(sessions::flow::seen_everywhere(&cx).await?)
 }

@@ -164,14 +164,8 @@ pub async fn end(cx: &Cx, account: AccountId, which: Which, kind: Kind) -> Resul
     app::to_its_end(async move {
         let ended = end_now(&cx, account, which, kind).await;
         // What another server has ended a moment ago is over too for who is told so here.
-        let looked = || status::flow::refresh(&cx.app.db, &cx.app.statuses, cx.app.clock.now());
-        match (&ended, which) {
-            (Err(Error::Unknown), _) => looked().await?,
-            (Ok(_), Which::All | Which::AllBut(_)) => {
-                // What is done is done, whether or not the look succeeds.
-                let _ = looked().await;
-            }
-            _ => {}
+        if matches!(ended, Ok(_) | Err(Error::Unknown)) {
+            seen_everywhere(&cx).await?;
         }
         ended
     })
@@ -276,6 +270,14 @@ pub async fn count(cx: &Cx, account: AccountId) -> Result<i64, Error> {
 /// If the database fails.
 pub fn erase_in(tx: &mut Tx<'_>, account: AccountId) -> Result<(), db::Error> {
     store::erase(tx, account)
+}
+
+/// Waits until every server refuses the access tokens of sessions that have ended: what is told as ended is so.
+///
+/// # Errors
+/// If the database went away meanwhile.
+pub async fn seen_everywhere(cx: &Cx) -> Result<(), db::Error> {
+    status::flow::seen_everywhere(&cx.app.db, &cx.app.statuses, cx.app.clock.now()).await
 }
 
 /// Has this server refuse the access tokens of sessions that have ended, at once.
