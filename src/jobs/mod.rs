@@ -87,7 +87,7 @@ where
             Ok(Err(error)) => error.to_string(),
             Err(_) => "it panicked".to_owned(),
         };
-        // Not four times a second, but again and again.
+        // Not at each turn, but again and again.
         if said.is_none_or(|said| said.elapsed() >= SAY_AGAIN) {
             said = Some(Instant::now());
             tracing::error!(job = name, error, "a job fails; it is tried again");

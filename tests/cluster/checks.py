@@ -57,14 +57,11 @@ class Watch(Client):
     def __init__(self, scene, number):
         super().__init__(scene, number)
         self.next = 0
-        # Sessions that the node has taken though they had ended, while it could not know.
-        self.unknown = set()
 
     def round(self):
         node, ended = self.scene.nodes[self.number % 2], self.ledger.ended
         if not node.is_up:
             return
-        self.while_away(node, ended[self.next :])
         if self.next < len(ended) and self.is_due(ended[self.next]):
             session, self.next = ended[self.next], self.next + 1
         elif self.next:
@@ -76,16 +73,8 @@ class Watch(Client):
             self.ledger.fault(ACCEPTED, f"{node.name} takes a token {after:.2f} s after {session.ended_by} ended it")
 
     def is_due(self, session):
-        return self.scene.outages.left_time(session.ended_at, SEEN_AFTER)
-
-    def while_away(self, node, young):
-        """If PostgreSQL went away before a node could learn of an end, it cannot know: that is counted apart."""
-        late = [session for session in young if time.monotonic() - session.ended_at > SEEN_AFTER]
-        late = [session for session in late if not self.is_due(session) and session not in self.unknown]
-        # Not its profile, which this node may never have read.
-        if late and self.is_taken(node, session := random.choice(late), "/jwks"):
-            self.unknown.add(session)
-            self.ledger.count("unknowing")
+        """Whatever has become of PostgreSQL meanwhile."""
+        return time.monotonic() - session.ended_at >= SEEN_AFTER
 
     def is_taken(self, node, session, path):
         self.ledger.count("refused token checks")

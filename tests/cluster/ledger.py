@@ -40,12 +40,11 @@ class Session:
 class Outages:
     """When PostgreSQL was away."""
 
-    # The last one: from when on PostgreSQL may have been away, surely was, and was back.
-    fades, gone, back = float("-inf"), float("inf"), float("-inf")
+    # The last one: from when on PostgreSQL surely was away, and when it was back.
+    gone, back = float("inf"), float("-inf")
 
     def begin(self):
         self.gone = self.back = float("inf")
-        self.fades = time.monotonic()
 
     def is_gone(self):
         self.gone = time.monotonic()
@@ -56,11 +55,6 @@ class Outages:
     def covers(self, began, ended):
         """Whether it was away from the beginning of a request to its end."""
         return self.gone <= began and ended <= self.back
-
-    def left_time(self, moment, seconds):
-        """Whether it was there for so long without a break after this moment."""
-        now = time.monotonic()
-        return min(self.fades, now) - moment >= seconds or now - max(moment, self.back) >= seconds
 
 
 @dataclass
