@@ -49,18 +49,7 @@ impl Tx<'_> {
         values: &[Value<'_>],
         read: impl FnOnce(&Row<'_>) -> Result<T, Error>,
     ) -> Result<Option<T>, Error> {
-        prepare(sql, values)?;
-        match &mut self.0 {
-            On::Sqlite(connection) => {
-                let mut statement = connection.prepare_cached(sql)?;
-                let mut rows = statement.query(rusqlite::params_from_iter(values))?;
-                rows.next()?.map(|row| read(&Row(Source::Sqlite(row)))).transpose()
-            }
-            On::Postgres(session) => {
-                let rows = session.query(sql, None, values)?;
-                rows.first().map(|row| read(&Row(Source::Postgres(row)))).transpose()
-            }
-        }
+        self.first_locked(None, sql, values, read)
     }
 
     /// The same, and the row is held until the end of the transaction. It is the one that was committed last,
@@ -75,26 +64,60 @@ impl Tx<'_> {
         values: &[Value<'_>],
         read: impl FnOnce(&Row<'_>) -> Result<T, Error>,
     ) -> Result<Option<T>, Error> {
-        let On::Postgres(session) = &mut self.0 else { return self.first(sql, values, read) };
         prepare(sql, values)?;
-        let rows = session.query(sql, lock.into(), values)?;
-        rows.first().map(|row| read(&Row(Source::Postgres(row)))).transpose()
+        match &mut self.0 {
+            On::Sqlite(connection) => {
+                let mut statement = connection.prepare_cached(sql)?;
+                let mut rows = statement.query(rusqlite::params_from_iter(values))?;
+                rows.next()?.map(|row| read(&Row(Source::Sqlite(row)))).transpose()
+            }
+            On::Postgres(session) => {
+                let rows = session.query(sql, lock.into(), values)?;
+                rows.first().map(|row| read(&Row(Source::Postgres(row)))).transpose()
+            }
+        }
     }
 
-    /// The same of all rows, which are held in the order of the answer.
+    /// All rows of an answer, each read by `read`.
+    ///
+    /// # Errors
+    /// If the statement fails or a row cannot be read.
+    pub fn all<T>(
+        &mut self,
+        sql: &'static str,
+        values: &[Value<'_>],
+        read: impl FnMut(&Row<'_>) -> Result<T, Error>,
+    ) -> Result<Vec<T>, Error> {
+        self.all_locked(None, sql, values, read)
+    }
+
+    /// The same, and the rows are held, in the order of the answer.
     ///
     /// # Errors
     /// If the statement fails or a row cannot be read.
     pub fn all_locked<T>(
         &mut self,
-        lock: Lock,
+        lock: impl Into<Option<Lock>>,
         sql: &'static str,
         values: &[Value<'_>],
         mut read: impl FnMut(&Row<'_>) -> Result<T, Error>,
     ) -> Result<Vec<T>, Error> {
-        let On::Postgres(session) = &mut self.0 else { return self.all(sql, values, read) };
         prepare(sql, values)?;
-        session.query(sql, Some(lock), values)?.iter().map(|row| read(&Row(Source::Postgres(row)))).collect()
+        match &mut self.0 {
+            On::Sqlite(connection) => {
+                let mut statement = connection.prepare_cached(sql)?;
+                let mut rows = statement.query(rusqlite::params_from_iter(values))?;
+                let mut out = Vec::new();
+                while let Some(row) = rows.next()? {
+                    out.push(read(&Row(Source::Sqlite(row)))?);
+                }
+                Ok(out)
+            }
+            On::Postgres(session) => {
+                let rows = session.query(sql, lock.into(), values)?;
+                rows.iter().map(|row| read(&Row(Source::Postgres(row)))).collect()
+            }
+        }
     }
 
     /// Runs a statement with the values of one row after the other, and says how many rows each changed. A
@@ -113,35 +136,6 @@ impl Tx<'_> {
                 rows.iter().try_for_each(|values| prepare(sql, values.as_ref()))?;
                 session.execute_each(sql, rows)
             }
-        }
-    }
-
-    /// All rows of an answer, each read by `read`.
-    ///
-    /// # Errors
-    /// If the statement fails or a row cannot be read.
-    pub fn all<T>(
-        &mut self,
-        sql: &'static str,
-        values: &[Value<'_>],
-        mut read: impl FnMut(&Row<'_>) -> Result<T, Error>,
-    ) -> Result<Vec<T>, Error> {
-        prepare(sql, values)?;
-        match &mut self.0 {
-            On::Sqlite(connection) => {
-                let mut statement = connection.prepare_cached(sql)?;
-                let mut rows = statement.query(rusqlite::params_from_iter(values))?;
-                let mut out = Vec::new();
-                while let Some(row) = rows.next()? {
-                    out.push(read(&Row(Source::Sqlite(row)))?);
-                }
-                Ok(out)
-            }
-            On::Postgres(session) => session
-                .query(sql, None, values)?
-                .iter()
-                .map(|row| read(&Row(Source::Postgres(row))))
-                .collect(),
         }
     }
 
