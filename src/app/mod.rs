@@ -14,6 +14,7 @@ use crate::status::Statuses;
 use claviger_crypto::mac::MacKey;
 use claviger_crypto::seal::MasterKey;
 use std::sync::Arc;
+use std::time::Instant;
 
 /// The capabilities of a server.
 #[derive(Debug)]
@@ -72,6 +73,29 @@ pub async fn to_its_end<T: Send + 'static>(change: impl Future<Output = T> + Sen
 }
 
 impl App {
+    /// With these, and with nothing known yet of sessions, profiles and requests.
+    pub fn new(
+        config: Config,
+        db: Db,
+        keyring: Keyring,
+        secrets: Secrets,
+        passwords: PasswordPool,
+        clock: Clock,
+    ) -> Self {
+        Self {
+            config,
+            db,
+            keyring,
+            secrets,
+            passwords,
+            refreshes: Turns::default(),
+            statuses: Statuses::default(),
+            profiles: Profiles::default(),
+            health: Health::new(Instant::now()),
+            clock,
+        }
+    }
+
     /// The keys in use; waits for the first one at the first start.
     ///
     /// # Errors

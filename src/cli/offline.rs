@@ -6,17 +6,14 @@ use crate::audit;
 use crate::base::time::Clock;
 use crate::config::{Config, Hash};
 use crate::db::{Db, Place};
-use crate::health::Health;
 use crate::keys::{self, Keyring};
-use crate::password_pool::{PasswordPool, Turns};
-use crate::profiles::Profiles;
-use crate::status::{self, Statuses};
+use crate::password_pool::PasswordPool;
+use crate::status;
 use clap::ArgMatches;
 use claviger_crypto::seal::MasterKey;
 use std::fmt::Display;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Instant;
 use tokio::runtime::Runtime;
 
 /// A command's view of an installation.
@@ -52,21 +49,9 @@ impl Offline {
         runtime.block_on(keys::flow::expect_opens(&db, &master)).map_err(failed)?;
         runtime.block_on(keys::flow::expect_same(&db, &master)).map_err(failed)?;
         let passwords = PasswordPool::start(Hash { threads: 1, ..config.hash }).map_err(failed)?;
-        let (secrets, clock, health) = (Secrets::of(&master), Clock::System, Health::new(Instant::now()));
-        let ((_, keyring), statuses) = (Keyring::new(), Statuses::default());
-        let (refreshes, profiles, now) = (Turns::default(), Profiles::default(), clock.now());
-        let app = Arc::new(App {
-            config,
-            db,
-            keyring,
-            secrets,
-            passwords,
-            refreshes,
-            statuses,
-            profiles,
-            health,
-            clock,
-        });
+        let (secrets, clock, (_, keyring)) = (Secrets::of(&master), Clock::System, Keyring::new());
+        let now = clock.now();
+        let app = Arc::new(App::new(config, db, keyring, secrets, passwords, clock));
         Ok(Self { cx: Cx { app, now, origin: operator(now), user_agent: None }, master, runtime })
     }
 

@@ -123,13 +123,12 @@ fn parse(text: &str) -> Result<DatabaseUrl, String> {
 /// As libpq has it: without a mode TLS is tried, `require` with a certificate at hand verifies it, and the
 /// system's certificates, which vouch for so many, are of use with the host's name alone.
 fn secured(mode: Option<&str>, roots: Option<&str>) -> Result<(SslMode, Tls), String> {
-    let has_roots = roots.is_some();
     if roots == Some("system") && !matches!(mode, None | Some("verify-full")) {
         return Err("sslrootcert=system goes with sslmode=verify-full alone".into());
     }
     Ok(match mode {
-        None if has_roots && roots == Some("system") => (SslMode::Require, Tls::IssuerAndHost),
-        Some("verify-ca") if !has_roots => {
+        None if roots == Some("system") => (SslMode::Require, Tls::IssuerAndHost),
+        Some("verify-ca") if roots.is_none() => {
             return Err("sslmode=verify-ca needs the issuer's certificate, sslrootcert=FILE".into());
         }
         Some("allow") => {
@@ -139,7 +138,7 @@ fn secured(mode: Option<&str>, roots: Option<&str>) -> Result<(SslMode, Tls), St
         }
         Some("disable") => (SslMode::Disable, Tls::Unverified),
         None | Some("prefer") => (SslMode::Prefer, Tls::Unverified),
-        Some("require") if has_roots => (SslMode::Require, Tls::Issuer),
+        Some("require") if roots.is_some() => (SslMode::Require, Tls::Issuer),
         Some("require") => (SslMode::Require, Tls::Unverified),
         Some("verify-ca") => (SslMode::Require, Tls::Issuer),
         Some("verify-full") => (SslMode::Require, Tls::IssuerAndHost),

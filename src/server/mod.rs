@@ -9,13 +9,10 @@ use crate::app::{App, Secrets};
 use crate::base::time::Clock;
 use crate::config::Config;
 use crate::db::{self, Db};
-use crate::health::Health;
 use crate::keys::schedule::Policy;
 use crate::keys::{self, Keyring};
-use crate::password_pool::{PasswordPool, Turns};
-use crate::profiles::Profiles;
-use crate::status::{self, Statuses};
-use crate::{audit, jobs, routes};
+use crate::password_pool::PasswordPool;
+use crate::{audit, jobs, routes, status};
 use accept::Phase;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -81,22 +78,9 @@ pub async fn start(config: Config, clock: Clock) -> Result<Server, StartError> {
     let db = db?;
     let (keyring, secrets, keys) = open_keys(&config, &db).await?;
     let passwords = PasswordPool::start(config.hash)?;
-    let (refreshes, statuses, profiles) = (Turns::default(), Statuses::default(), Profiles::default());
-    let health = Health::new(Instant::now());
+    let app = Arc::new(App::new(config, db, keyring, secrets, passwords, clock));
     // Before the first request: a session that was ended stays so over a restart.
-    status::flow::refresh(&db, &statuses, clock.now()).await?;
-    let app = Arc::new(App {
-        config,
-        db,
-        keyring,
-        secrets,
-        passwords,
-        refreshes,
-        statuses,
-        profiles,
-        health,
-        clock,
-    });
+    status::flow::refresh(&app.db, &app.statuses, app.clock.now()).await?;
     let router = routes::router(app.clone())?;
     // Only now: a connection is taken when it can be served.
     let listener = socket.listen(BACKLOG).map_err(unavailable)?;

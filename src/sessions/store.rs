@@ -115,7 +115,8 @@ pub(crate) fn hold_live(
     Ok(!tx.all_locked(Lock::Update, sql, &values, |_| Ok(()))?.is_empty())
 }
 
-/// Takes the next number for ends. Everybody waits for who holds the last one, so it is taken late. Whoever takes one later commits later.
+/// Takes the next number for ends. Everybody waits for who holds the last one, so it is taken late. Whoever takes
+/// one later commits later.
 pub(crate) fn next_end(tx: &mut Tx<'_>) -> Result<i64, Error> {
     let sql = "UPDATE counters SET next = next + 1 WHERE name = 'session_end' RETURNING next";
     let next = tx.first(sql, &[], |row| row.get(0))?;
