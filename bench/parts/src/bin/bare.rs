@@ -1,0 +1,3 @@
+//! Parts alone, as fast as they go.
+
+fn main() {}
