@@ -4,7 +4,7 @@
 use crate::app::App;
 use crate::config::Config;
 use crate::http::address::Proxies;
-use crate::http::edge::{self, Edge};
+use crate::http::edge::{self, Edge, EdgeLayer, Guard};
 use crate::http::limit::{self, Gate, Limit, Limiter, Limits};
 use crate::http::openapi::{Access, Described, Operation};
 use crate::pages::docs::{self, Docs};
@@ -17,7 +17,6 @@ use axum::routing::{MethodFilter, MethodRouter, on};
 use axum::{Extension, Router};
 use std::sync::Arc;
 use tower::ServiceBuilder;
-use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
 /// One route.
@@ -99,12 +98,17 @@ impl Route {
         Described { method, path, access, limit, operation }
     }
 
-    /// The handler behind the route's limit.
-    fn guarded(self, limiter: &Arc<Limiter>) -> MethodRouter<Arc<App>> {
-        let Limit::Of(class) = self.limit else { return self.handler };
-        let oauth = self.operation.speaks_oauth(self.access);
-        let gate = Gate { limiter: limiter.clone(), class, oauth };
-        self.handler.route_layer(axum::middleware::from_fn_with_state(gate, limit::limited))
+    /// The handler with what this route needs around it, and nothing else.
+    fn outfitted(self, limiter: &Arc<Limiter>, docs: &Arc<Docs>) -> MethodRouter<Arc<App>> {
+        let handler = match self.limit {
+            Limit::Free => self.handler,
+            Limit::Of(class) => {
+                let oauth = self.operation.speaks_oauth(self.access);
+                let gate = Gate { limiter: limiter.clone(), class, oauth };
+                self.handler.route_layer(axum::middleware::from_fn_with_state(gate, limit::limited))
+            }
+        };
+        if docs::describe(self.operation) { handler.layer(Extension(docs.clone())) } else { handler }
     }
 }
 
@@ -116,17 +120,17 @@ pub fn router(app: Arc<App>) -> Result<Router, askama::Error> {
     let routes = table(&app.config);
     let described: Vec<Described<'_>> = routes.iter().map(Route::described).collect();
     let docs = Arc::new(Docs::new(&described, &app.config.issuer)?);
-    let at_edge = Edge { clock: app.clock.clone(), proxies: Arc::new(Proxies::of(&app.config)) };
+    let quiet =
+        routes.iter().filter(|route| route.limit == Free).map(|route| (route.method, route.path)).collect();
+    let edge = Edge { clock: app.clock.clone(), proxies: Proxies::of(&app.config), quiet };
     let layers = ServiceBuilder::new()
-        .layer(axum::middleware::from_fn_with_state(at_edge, edge::edge))
+        .layer(EdgeLayer(Arc::new(edge)))
         .option_layer(cors(&app.config.cors_origins))
-        .layer(axum::middleware::from_fn(edge::refuse))
-        .layer(CatchPanicLayer::custom(edge::panicked))
-        .layer(Extension(docs));
+        .layer(Guard);
     let limiter = Arc::new(Limiter::new(app.config.limits));
     let router = routes
         .into_iter()
-        .fold(Router::new(), |router, route| router.route(route.path, route.guarded(&limiter)));
+        .fold(Router::new(), |router, route| router.route(route.path, route.outfitted(&limiter, &docs)));
     let router = router.fallback(edge::not_found).method_not_allowed_fallback(edge::method_not_allowed);
     Ok(router.layer(layers).with_state(app))
 }

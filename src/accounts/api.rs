@@ -1,8 +1,8 @@
 //! `/user` over HTTP.
 
 use super::{Error, Name, flow};
-use crate::app::Cx;
 use crate::app::extract::{Authenticated, Owner, refused};
+use crate::app::{App, Cx};
 use crate::base::email::Email;
 use crate::credentials;
 use crate::http::idempotency::IdempotencyKey;
@@ -11,11 +11,13 @@ use crate::http::openapi::{Answer, Body, Operation};
 use crate::http::problem::{self, EMAIL_TAKEN, FieldError, IDEMPOTENCY_KEY_REUSED, Problem};
 use crate::profiles::Profile;
 use axum::Json;
+use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use schemars::JsonSchema;
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
 /// A sign-up.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -149,8 +151,11 @@ fn valid(cx: &Cx, input: &SignUp) -> Result<(Email, Name, credentials::Password)
 }
 
 /// `GET /user/profile`.
-pub async fn profile(cx: Cx, caller: Authenticated) -> Result<Json<ProfileAnswer>, Problem> {
-    Ok(Json(flow::profile(&cx, caller.account).await?.into()))
+pub async fn profile(
+    State(app): State<Arc<App>>,
+    caller: Authenticated,
+) -> Result<Json<ProfileAnswer>, Problem> {
+    Ok(Json(flow::profile(&app, caller.account).await?.into()))
 }
 
 /// `PATCH /user/profile`.
@@ -166,7 +171,7 @@ pub async fn change_profile(
             let name = Name::parse(&name).map_err(|why| Problem::field("/name", why))?;
             flow::rename(&cx, caller.account, name).await
         }
-        None => flow::profile(&cx, caller.account).await,
+        None => flow::profile(&cx.app, caller.account).await,
     };
     Ok(Json(shown?.into()))
 }

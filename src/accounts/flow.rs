@@ -46,8 +46,8 @@ pub async fn made_before(cx: &Cx, email: &Email, name: &Name, key: [u8; 32]) -> 
 ///
 /// # Errors
 /// [`Error::Unknown`] if it is gone.
-pub async fn profile(cx: &Cx, id: AccountId) -> Result<Profile, Error> {
-    let App { db, health, profiles, .. } = &*cx.app;
+pub async fn profile(app: &App, id: AccountId) -> Result<Profile, Error> {
+    let App { db, health, profiles, .. } = app;
     if !db.is_remote() {
         return db.read(move |tx| store::profile(tx, id)?.ok_or(Error::Unknown)).await;
     }

@@ -8,7 +8,7 @@ use crate::base::time::Timestamp;
 use crate::http::bearer;
 use crate::http::edge::Arrival;
 use crate::http::problem::{INSUFFICIENT_SCOPE, INVALID_TOKEN, Problem};
-use crate::keys::KeySet;
+use crate::keys::{KeySet, Known};
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
@@ -81,7 +81,7 @@ impl FromRequestParts<Arc<App>> for Authenticated {
         let now = arrival.ok_or_else(|| Problem::internal("the route is not inside the edge layer"))?.now;
         let token = bearer::token(&parts.headers)?;
         let keys = app.key_set().await?;
-        authenticate(app, &keys, token, now).map(|(_, caller)| caller)
+        authenticate(app, &keys, token, now)
     }
 }
 
@@ -99,25 +99,60 @@ impl FromRequestParts<Arc<App>> for Owner {
     }
 }
 
+/// Whose an access token is that is good now. Touches no database.
+///
+/// # Errors
+/// 401, saying why.
+fn authenticate(app: &App, keys: &KeySet, token: &str, now: Timestamp) -> Result<Authenticated, Problem> {
+    let digest = claviger_crypto::sha256(token.as_bytes());
+    let known = match keys.seen().recall(&digest) {
+        Some(known) => {
+            known.lifetime.check(now.as_seconds()).map_err(|why| refused(&why))?;
+            known
+        }
+        None => {
+            let (_, known) = verify(app, keys, token, now)?;
+            keys.seen().remember(digest, known);
+            known
+        }
+    };
+    let caller = Authenticated::from(known);
+    caller.expect_live(app)?;
+    Ok(caller)
+}
+
 /// The claims of an access token that is good now, and whose it is. Touches no database.
 ///
 /// # Errors
 /// 401, saying why.
-pub fn authenticate(
+pub fn claims(
     app: &App,
     keys: &KeySet,
     token: &str,
     now: Timestamp,
 ) -> Result<(AccessToken, Authenticated), Problem> {
+    let (claims, known) = verify(app, keys, token, now)?;
+    let caller = Authenticated::from(known);
+    caller.expect_live(app)?;
+    Ok((claims, caller))
+}
+
+/// Verifies a token but for its session, which may end at any time.
+fn verify(app: &App, keys: &KeySet, token: &str, now: Timestamp) -> Result<(AccessToken, Known), Problem> {
     let expected =
         Expected { issuer: &app.config.issuer, audience: &app.config.audience, now: now.as_seconds() };
     let claims = AccessToken::verify(token, expected, |kid| keys.find(kid)).map_err(|why| refused(&why))?;
     let account = AccountId::parse(&claims.sub).ok_or_else(|| refused(&"its subject is no account"))?;
     let session = SessionId::parse(&claims.sid).ok_or_else(|| refused(&"its session is none"))?;
     let may_change = claims.scope.split(' ').any(|scope| scope == ACCOUNT_SCOPE);
-    let caller = Authenticated { account, session, may_change };
-    caller.expect_live(app)?;
-    Ok((claims, caller))
+    let known = Known { account, session, may_change, lifetime: claims.lifetime() };
+    Ok((claims, known))
+}
+
+impl From<Known> for Authenticated {
+    fn from(Known { account, session, may_change, .. }: Known) -> Self {
+        Self { account, session, may_change }
+    }
 }
 
 /// The answer to a token that is no good.

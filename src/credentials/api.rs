@@ -81,7 +81,7 @@ pub async fn change_password(
 ) -> Result<StatusCode, Problem> {
     let cx = cx.by(&caller);
     let current = attempt("/current_password", &input.current_password)?;
-    let shown = accounts::flow::profile(&cx, caller.account).await?;
+    let shown = accounts::flow::profile(&cx.app, caller.account).await?;
     let policy = Policy::of(&cx.app.config);
     let (email, name) = (Email::parse(&shown.email).ok(), Name::parse(&shown.name).ok());
     let new = Password::new(&input.new_password, &policy, email.as_ref(), name.as_ref())

@@ -1,7 +1,8 @@
-//! The outermost layer: one pass around every request, in and out.
+//! The two layers around every route; each costs a token check more than it looks, so that nothing is done twice.
 //!
-//! In: the request's id, time and client. Out: problem documents are written, the headers that every answer
-//! carries are set, and one line is logged, without path parameters or query.
+//! The outermost, [`Edge`], gives a request its id, time and client. On the way out it writes problem documents,
+//! sets the headers that every answer carries, and logs one line, without path parameters or query. [`Guard`]
+//! refuses what no route takes and turns a panic into an answer.
 
 use crate::base::time::{Clock, Timestamp};
 use crate::base::{id, random};
@@ -9,21 +10,25 @@ use crate::http::address::{self, Malformed, Proxies};
 use crate::http::problem::{
     MALFORMED_CREDENTIALS, MALFORMED_REQUEST, METHOD_NOT_ALLOWED, NOT_FOUND, Problem, TOKEN_IN_QUERY,
 };
-use axum::extract::{ConnectInfo, MatchedPath, Request, State};
+use axum::extract::{ConnectInfo, MatchedPath, Request};
 use axum::http::header::{
     AUTHORIZATION, CACHE_CONTROL, CONTENT_SECURITY_POLICY, HOST, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
 };
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode, Version};
-use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
+use futures_util::FutureExt as _;
+use futures_util::future::{BoxFuture, CatchUnwind, Either, Map, Ready, ready};
 use std::any::Any;
+use std::convert::Infallible;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Instant;
+use tower::{Layer, Service};
 use uuid::Uuid;
 
-/// Routes that load balancers ask all the time; the log tells of changes elsewhere.
-const QUIET: &[&str] = &["/health/live", "/health/ready"];
+type Answer = Result<Response, Infallible>;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -50,34 +55,76 @@ pub struct Arrival {
     pub address: IpAddr,
 }
 
-/// What the layer needs.
-#[derive(Clone, Debug)]
+/// What the outermost layer needs.
+#[derive(Debug)]
 pub struct Edge {
     /// Tells the time.
     pub clock: Clock,
     /// Whose word on the client's address is taken.
-    pub proxies: Arc<Proxies>,
+    pub proxies: Proxies,
+    /// Routes that are asked all the time and change nothing: the log is silent of them while all is well.
+    pub quiet: Vec<(&'static str, &'static str)>,
 }
 
-/// The layer.
-pub async fn edge(State(edge): State<Edge>, mut request: Request, next: Next) -> Response {
+/// The outermost layer.
+#[derive(Clone, Debug)]
+pub struct EdgeLayer(pub Arc<Edge>);
+
+impl<S> Layer<S> for EdgeLayer {
+    type Service = AtEdge<S>;
+
+    fn layer(&self, inner: S) -> AtEdge<S> {
+        AtEdge { edge: self.0.clone(), inner }
+    }
+}
+
+/// What is inside the outermost layer.
+#[derive(Clone, Debug)]
+pub struct AtEdge<S> {
+    edge: Arc<Edge>,
+    inner: S,
+}
+
+impl<S> Service<Request> for AtEdge<S>
+where
+    S: Service<Request, Response = Response, Error = Infallible, Future: Send + 'static>,
+{
+    type Response = Response;
+    type Error = Infallible;
+    type Future = BoxFuture<'static, Answer>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, mut request: Request) -> Self::Future {
+        let arrival = arrive(&mut request, &self.edge);
+        let mut line = LogLine {
+            edge: self.edge.clone(),
+            started: Instant::now(),
+            method: request.method().clone(),
+            route: request.extensions().get::<MatchedPath>().cloned(),
+            arrival,
+            answer: None,
+        };
+        let answer = self.inner.call(request);
+        Box::pin(async move {
+            let mut response = answer.await?;
+            let problem = response.extensions_mut().remove::<Problem>();
+            let cause = problem.as_ref().and_then(Problem::cause).map(str::to_owned);
+            line.answered(response.status(), cause);
+            Ok(finish(written(response, problem, arrival.id), arrival.id))
+        })
+    }
+}
+
+/// What is known of a request, left with it for those further in.
+fn arrive(request: &mut Request, edge: &Edge) -> Arrival {
     let now = edge.clock.now();
-    let id = id::uuid_v7(now, random::bytes());
-    let address = client(&mut request, &edge.proxies);
-    request.extensions_mut().insert(Arrival { id, now, address });
-    let mut line = LogLine {
-        started: Instant::now(),
-        method: request.method().clone(),
-        route: request.extensions().get::<MatchedPath>().cloned(),
-        address,
-        id: id.to_string(),
-        answer: None,
-    };
-    let mut response = next.run(request).await;
-    let problem = response.extensions_mut().remove::<Problem>();
-    let cause = problem.as_ref().and_then(Problem::cause).map(str::to_owned);
-    line.answer = Some((response.status(), cause));
-    finish(written(response, problem, &line.id), &line.id)
+    let address = client(request, &edge.proxies);
+    let arrival = Arrival { id: id::uuid_v7(now, random::for_an_id()), now, address };
+    request.extensions_mut().insert(arrival);
+    arrival
 }
 
 /// The client's address. Where a proxy's header makes no sense it is the proxy's, and `refuse` is told.
@@ -92,24 +139,35 @@ fn client(request: &mut Request, proxies: &Proxies) -> IpAddr {
 
 /// The one line of a request. Written when dropped, so that a caller who hangs up leaves it too.
 struct LogLine {
+    edge: Arc<Edge>,
     started: Instant,
     method: Method,
     route: Option<MatchedPath>,
-    address: IpAddr,
-    id: String,
+    arrival: Arrival,
     answer: Option<(StatusCode, Option<String>)>,
+}
+
+impl LogLine {
+    fn answered(&mut self, status: StatusCode, cause: Option<String>) {
+        self.answer = Some((status, cause));
+    }
 }
 
 impl Drop for LogLine {
     fn drop(&mut self) {
-        let Self { method, address, id: request_id, .. } = self;
+        let Self { method, arrival: Arrival { address, id: request_id, .. }, .. } = self;
         let route = self.route.as_ref().map_or("-", MatchedPath::as_str);
         let micros = u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX);
         match &self.answer {
             Some((status, cause)) => {
                 let (status, cause) = (status.as_u16(), cause.as_deref());
+                let health = route.starts_with("/health/");
                 match status {
-                    _ if QUIET.contains(&route) => {
+                    ..400 if self.edge.quiet.contains(&(method.as_str(), route)) => {
+                        tracing::debug!(%method, route, status, micros, %address, %request_id, cause, "request")
+                    }
+                    // Load balancers ask all the time; the log tells of changes elsewhere.
+                    503 if health => {
                         tracing::debug!(%method, route, status, micros, %address, %request_id, cause, "request")
                     }
                     503 => {
@@ -130,12 +188,56 @@ impl Drop for LogLine {
     }
 }
 
-/// What is refused on every route. Stands inside CORS, so that a web page can read why.
-pub async fn refuse(request: Request, next: Next) -> Response {
-    match refused(&request) {
-        Some(problem) => problem.into_response(),
-        None => next.run(request).await,
+/// Refuses what no route takes, and turns a panic into an answer. Stands inside CORS, so that a web page can read why.
+#[derive(Clone, Copy, Debug)]
+pub struct Guard;
+
+impl<S> Layer<S> for Guard {
+    type Service = Guarded<S>;
+
+    fn layer(&self, inner: S) -> Guarded<S> {
+        Guarded(inner)
     }
+}
+
+/// What is inside the guard.
+#[derive(Clone, Debug)]
+pub struct Guarded<S>(S);
+
+impl<S> Service<Request> for Guarded<S>
+where
+    S: Service<Request, Response = Response, Error = Infallible>,
+{
+    type Response = Response;
+    type Error = Infallible;
+    type Future = Either<Ready<Answer>, Map<CatchUnwind<AssertUnwindSafe<S::Future>>, fn(Caught) -> Answer>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.0.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request) -> Self::Future {
+        match refused(&request) {
+            Some(problem) => Either::Left(ready(Ok(problem.into_response()))),
+            None => {
+                let answer = AssertUnwindSafe(self.0.call(request)).catch_unwind();
+                Either::Right(answer.map(settle as fn(Caught) -> Answer))
+            }
+        }
+    }
+}
+
+/// What came of a handler: an answer, or its panic.
+type Caught = Result<Answer, Box<dyn Any + Send>>;
+
+fn settle(caught: Caught) -> Answer {
+    caught.unwrap_or_else(|panic| Ok(panicked(panic.as_ref())))
+}
+
+fn panicked(panic: &(dyn Any + Send)) -> Response {
+    let text = panic.downcast_ref::<&str>().copied();
+    let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or_default();
+    Problem::internal(format!("a handler panicked: {text}")).into_response()
 }
 
 fn refused(request: &Request) -> Option<Problem> {
@@ -158,7 +260,7 @@ fn refused(request: &Request) -> Option<Problem> {
 }
 
 /// Writes the document of a problem; other headers of the answer, such as `Allow`, stay.
-fn written(response: Response, problem: Option<Problem>, id: &str) -> Response {
+fn written(response: Response, problem: Option<Problem>, id: Uuid) -> Response {
     let Some(problem) = problem else { return response };
     let mut document = problem.document(id);
     let headers = document.headers_mut();
@@ -168,9 +270,10 @@ fn written(response: Response, problem: Option<Problem>, id: &str) -> Response {
     document
 }
 
-fn finish(mut response: Response, id: &str) -> Response {
+fn finish(mut response: Response, id: Uuid) -> Response {
     let headers = response.headers_mut();
-    if let Ok(id) = HeaderValue::from_str(id) {
+    headers.reserve(5);
+    if let Ok(id) = HeaderValue::from_str(id.hyphenated().encode_lower(&mut Uuid::encode_buffer())) {
         headers.insert(REQUEST_ID, id);
     }
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
@@ -190,12 +293,4 @@ pub async fn not_found() -> Problem {
 /// The answer to a method that a route has not; the router adds `Allow`.
 pub async fn method_not_allowed() -> Problem {
     METHOD_NOT_ALLOWED.because("Use one of the methods in the Allow header.")
-}
-
-/// The answer where a handler panicked.
-#[allow(clippy::needless_pass_by_value)] // The signature of tower-http's `ResponseForPanic`.
-pub fn panicked(panic: Box<dyn Any + Send + 'static>) -> Response {
-    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-    let text = text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
-    Problem::internal(format!("a handler panicked: {text}")).into_response()
 }

@@ -92,7 +92,7 @@ mod tests {
     use crate::base::time::Clock;
     use crate::config::AddressHeader;
     use crate::http::address::Proxies;
-    use crate::http::edge::{self, Edge};
+    use crate::http::edge::{Edge, EdgeLayer};
     use crate::http::form::FormBody;
     use crate::http::problem::{
         ALL, BUSY, INTERNAL_ERROR, INVALID_CLIENT, INVALID_GRANT, INVALID_REQUEST, MALFORMED_JSON,
@@ -102,7 +102,6 @@ mod tests {
     use axum::body::Body;
     use axum::extract::Request;
     use axum::http::{StatusCode, header::CONTENT_TYPE};
-    use axum::middleware::from_fn_with_state;
     use axum::routing::post;
     use http_body_util::BodyExt as _;
     use serde_json::{Value, json};
@@ -141,9 +140,9 @@ mod tests {
                 form.get("token").ok_or(INVALID_REQUEST.because("The parameter `token` is missing."))?;
             Err(INVALID_CLIENT.because(format!("{} \"octets\"", token.len())).into())
         };
-        let proxies = Arc::new(Proxies::new(vec![], AddressHeader::XRealIp));
-        let edge = from_fn_with_state(Edge { clock: Clock::Manual(Arc::default()), proxies }, edge::edge);
-        let mut router = Router::new().route("/", post(handler)).layer(edge);
+        let proxies = Proxies::new(vec![], AddressHeader::XRealIp);
+        let edge = Edge { clock: Clock::Manual(Arc::default()), proxies, quiet: Vec::new() };
+        let mut router = Router::new().route("/", post(handler)).layer(EdgeLayer(Arc::new(edge)));
         let request = Request::post("/").header(CONTENT_TYPE, content_type).body(Body::from(body.to_owned()));
         let (parts, body) = router.call(request.unwrap()).await.unwrap().into_parts();
         let body = body.collect().await.unwrap().to_bytes();

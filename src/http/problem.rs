@@ -10,6 +10,7 @@ use axum::response::{IntoResponse, Response};
 use schemars::JsonSchema;
 use serde::Serialize;
 use std::borrow::Cow;
+use uuid::Uuid;
 
 /// A kind of problem: one stable `type`.
 #[derive(Debug, PartialEq, Eq)]
@@ -236,7 +237,7 @@ impl Problem {
     }
 
     /// The answer, for the request named `request_id`.
-    pub fn document(mut self, request_id: &str) -> Response {
+    pub fn document(mut self, request_id: Uuid) -> Response {
         if self.oauth {
             return oauth::document(self);
         }

@@ -6,9 +6,11 @@ pub mod api;
 pub mod flow;
 pub mod master;
 pub mod schedule;
+mod seen;
 mod set;
 pub(crate) mod store;
 
+pub use seen::Known;
 pub use set::{JWK_SET_TYPE, KeySet, verifying_keys};
 
 use claviger_crypto::jwk::PublicJwk;

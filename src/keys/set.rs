@@ -1,6 +1,7 @@
 //! The keys in use, parsed once, and the JWK set as it is sent (RFC 7517 §5).
 
 use super::schedule::{self, Life};
+use super::seen::Seen;
 use super::{Error, State, StoredKey};
 use crate::http::prepared::Prepared;
 use claviger_crypto::jwk::PublicJwk;
@@ -22,6 +23,7 @@ pub struct KeySet {
     rsa: Option<PublicJwk>,
     jwk_set: Prepared,
     made_of: Vec<(String, State)>,
+    seen: Seen,
 }
 
 /// RFC 7517 §5.
@@ -65,7 +67,7 @@ impl KeySet {
             .map_err(|error| crate::db::Error::Corrupt(error.to_string()))?;
         let max_age = u32::try_from(cache.as_secs()).unwrap_or(0);
         let jwk_set = Prepared::new(body, JWK_SET_TYPE, max_age);
-        Ok(Self { active, verifying, rsa, jwk_set, made_of })
+        Ok(Self { active, verifying, rsa, jwk_set, made_of, seen: Seen::default() })
     }
 
     /// The key that signs.
@@ -81,6 +83,11 @@ impl KeySet {
     /// The key that a token names. Unknown ids cost a look-up in memory and nothing else.
     pub fn find(&self, kid: &str) -> Option<Arc<VerifyingKey>> {
         self.verifying.get(kid).cloned()
+    }
+
+    /// The tokens that these keys verified last.
+    pub fn seen(&self) -> &Seen {
+        &self.seen
     }
 
     /// The published JWK set, as it is sent: the active key, the next one, then the retired ones, newest first.

@@ -1,7 +1,7 @@
 //! What a token that is shown is, for introspection and revocation.
 
 use crate::app::Cx;
-use crate::app::extract::{Authenticated, authenticate};
+use crate::app::extract::{self, Authenticated};
 use crate::audit::Kind;
 use crate::base::id::{AccountId, SessionId};
 use crate::sessions::{self, Error, Session, Which};
@@ -35,7 +35,7 @@ pub async fn look_up(cx: &Cx, token: &str) -> Result<Option<Token>, Error> {
         return Ok(Some(Token::Refresh(Box::new(session))));
     }
     let keys = cx.app.key_set().await?;
-    Ok(authenticate(&cx.app, &keys, token, cx.now)
+    Ok(extract::claims(&cx.app, &keys, token, cx.now)
         .ok()
         .map(|(claims, caller)| Token::Access(Box::new(claims), caller)))
 }

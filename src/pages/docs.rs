@@ -73,6 +73,11 @@ pub const GET_STYLE: Operation = Operation {
     problems: &[],
 };
 
+/// Whether it is one of those here.
+pub fn describe(operation: &Operation) -> bool {
+    [GET_OPENAPI.id, GET_DOCS.id, GET_STYLE.id].contains(&operation.id)
+}
+
 impl Docs {
     /// Makes the answers.
     ///

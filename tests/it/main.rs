@@ -48,6 +48,7 @@ mod refused_commands;
 mod rotation;
 mod rotation_live;
 mod schema;
+mod seen_tokens;
 mod services;
 mod session_bounds;
 mod session_cap;

@@ -44,6 +44,28 @@ pub struct AccessToken {
     pub public_id: String,
 }
 
+/// When a token is good, in seconds since 1970 UTC.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lifetime {
+    /// The later of `iat` and `nbf`.
+    pub begins: i64,
+    /// `exp`.
+    pub ends: i64,
+}
+
+impl Lifetime {
+    /// Whether a token with this lifetime is good `now`.
+    ///
+    /// # Errors
+    /// [`Error::Expired`] or [`Error::NotYetValid`].
+    pub fn check(self, now: i64) -> Result<(), Error> {
+        if self.ends <= now {
+            return Err(Error::Expired);
+        }
+        if self.begins > now.saturating_add(CLOCK_SKEW) { Err(Error::NotYetValid) } else { Ok(()) }
+    }
+}
+
 /// What a token's claims are held against.
 #[derive(Clone, Copy, Debug)]
 pub struct Expected<'a> {
@@ -109,13 +131,11 @@ impl AccessToken {
         if self.aud != expected.audience {
             return Err(Error::WrongAudience);
         }
-        if self.exp <= expected.now {
-            return Err(Error::Expired);
-        }
-        let latest = expected.now.saturating_add(CLOCK_SKEW);
-        if self.iat > latest || self.nbf.is_some_and(|nbf| nbf > latest) {
-            return Err(Error::NotYetValid);
-        }
-        Ok(())
+        self.lifetime().check(expected.now)
+    }
+
+    /// When the token is good.
+    pub fn lifetime(&self) -> Lifetime {
+        Lifetime { begins: self.nbf.map_or(self.iat, |nbf| nbf.max(self.iat)), ends: self.exp }
     }
 }
