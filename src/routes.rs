@@ -55,7 +55,7 @@ pub fn table(config: &Config) -> Vec<Route> {
         post("/introspect", ApiKey, Free, &oauth::api::INTROSPECT, oauth::api::introspect),
         get("/status/{list}", Anyone, Free, &status::api::GET_STATUS_LIST, status::api::status_list),
         get("/jwks", Token, Free, &keys::api::GET_JWKS, keys::api::jwks),
-        get("/.well-known/jwks.json", Anyone, Free, &keys::api::GET_JWK_SET, keys::api::jwk_set),
+        get(keys::JWK_SET_PATH, Anyone, Free, &keys::api::GET_JWK_SET, keys::api::jwk_set),
         get("/health/live", Anyone, Free, &health::api::GET_LIVE, health::api::live),
         get("/health/ready", Anyone, Free, &health::api::GET_READY, health::api::ready),
         get("/openapi.json", Anyone, Free, &docs::GET_OPENAPI, docs::openapi),

@@ -14,7 +14,7 @@ use axum::extract::{ConnectInfo, MatchedPath, Request};
 use axum::http::header::{
     AUTHORIZATION, CACHE_CONTROL, CONTENT_SECURITY_POLICY, HOST, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
 };
-use axum::http::{HeaderName, HeaderValue, Method, StatusCode, Version};
+use axum::http::{self, HeaderName, HeaderValue, Method, StatusCode, Version};
 use axum::response::{IntoResponse as _, Response};
 use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, CatchUnwind, Either, Map, Ready, ready};
@@ -240,7 +240,12 @@ fn panicked(panic: &(dyn Any + Send)) -> Response {
     Problem::internal(format!("a handler panicked: {text}")).into_response()
 }
 
-fn refused(request: &Request) -> Option<Problem> {
+/// Whether nothing about a request of `peer` is refused here.
+pub fn is_plain<B>(request: &http::Request<B>, peer: SocketAddr, proxies: &Proxies) -> bool {
+    refused(request).is_none() && address::client(peer.ip(), request.headers(), proxies).is_ok()
+}
+
+fn refused<B>(request: &http::Request<B>) -> Option<Problem> {
     if let Some(malformed) = request.extensions().get::<Malformed>() {
         return Some(MALFORMED_REQUEST.because(format!("The client's address is not known: {malformed}.")));
     }
@@ -270,7 +275,8 @@ fn written(response: Response, problem: Option<Problem>, id: Uuid) -> Response {
     document
 }
 
-fn finish(mut response: Response, id: Uuid) -> Response {
+/// Sets the headers that every answer carries.
+pub fn finish(mut response: Response, id: Uuid) -> Response {
     let headers = response.headers_mut();
     headers.reserve(5);
     if let Ok(id) = HeaderValue::from_str(id.hyphenated().encode_lower(&mut Uuid::encode_buffer())) {

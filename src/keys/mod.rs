@@ -11,7 +11,7 @@ mod set;
 pub(crate) mod store;
 
 pub use seen::Known;
-pub use set::{JWK_SET_TYPE, KeySet, verifying_keys};
+pub use set::{JWK_SET_PATH, JWK_SET_TYPE, KeySet, verifying_keys};
 
 use claviger_crypto::jwk::PublicJwk;
 use claviger_crypto::jws::KeyKind;
@@ -147,13 +147,18 @@ impl Keyring {
         self.current.borrow().is_some()
     }
 
+    /// The current set, if the first key is made.
+    pub fn present(&self) -> Option<Arc<KeySet>> {
+        self.current.borrow().clone()
+    }
+
     /// The current set; waits a while for the first key.
     ///
     /// # Errors
     /// [`Error::NotReady`] if there is none after that.
     pub async fn current(&self) -> Result<Arc<KeySet>, Error> {
-        if let Some(set) = self.current.borrow().as_ref() {
-            return Ok(set.clone());
+        if let Some(set) = self.present() {
+            return Ok(set);
         }
         let mut changes = self.current.clone();
         let first = tokio::time::timeout(PATIENCE, changes.wait_for(Option::is_some)).await;

@@ -12,6 +12,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+/// Where the JWK set is.
+pub const JWK_SET_PATH: &str = "/.well-known/jwks.json";
+
 /// RFC 7517 §8.5.2.
 pub const JWK_SET_TYPE: &str = "application/jwk-set+json";
 

@@ -4,8 +4,7 @@
 //! loses no request that was sent: what the kernel has already taken in is accepted and served, then new
 //! connections are refused, then requests under way finish.
 
-use axum::Router;
-use axum::extract::ConnectInfo;
+use super::front::Front;
 use axum::http::HeaderValue;
 use axum::http::header::CONNECTION;
 use hyper::body::Incoming;
@@ -23,7 +22,6 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 use tokio_io_timeout::TimeoutStream;
-use tower::Service as _;
 
 /// How long a client may take for the headers of a request, from connecting or from its last answer.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(5);
@@ -53,7 +51,7 @@ pub(super) enum Phase {
 
 /// The connections that are open.
 struct Connections {
-    router: Router,
+    front: Front,
     http: http1::Builder,
     graceful: GracefulShutdown,
     tasks: JoinSet<()>,
@@ -69,7 +67,7 @@ struct Connections {
 /// If the listener cannot be used.
 pub(super) async fn run(
     listener: TcpListener,
-    router: Router,
+    front: Front,
     max_connections: usize,
     leaving: Arc<AtomicBool>,
     mut phase: watch::Receiver<Phase>,
@@ -77,7 +75,7 @@ pub(super) async fn run(
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT).max_buf_size(MAX_HEADER_BYTES);
     let mut connections = Connections {
-        router,
+        front,
         http,
         graceful: GracefulShutdown::new(),
         tasks: JoinSet::new(),
@@ -124,10 +122,9 @@ impl Connections {
         let _ = stream.set_nodelay(true);
         let mut stream = TimeoutStream::new(stream);
         stream.set_write_timeout(Some(WRITE_TIMEOUT));
-        let (router, leaving) = (self.router.clone(), self.leaving.clone());
-        let service = service_fn(move |mut request: hyper::Request<Incoming>| {
-            request.extensions_mut().insert(ConnectInfo(peer));
-            let (answer, leaving) = (router.clone().call(request), leaving.clone());
+        let (front, leaving) = (self.front.clone(), self.leaving.clone());
+        let service = service_fn(move |request: hyper::Request<Incoming>| {
+            let (answer, leaving) = (front.answer(request, peer), leaving.clone());
             async move {
                 let mut answer = answer.await?;
                 if leaving.load(Ordering::Relaxed) {

@@ -1,6 +1,7 @@
 //! Starting a server and letting it end.
 
 mod accept;
+mod front;
 mod signals;
 
 pub use signals::{Signal, Signals};
@@ -14,6 +15,7 @@ use crate::keys::{self, Keyring};
 use crate::password_pool::PasswordPool;
 use crate::{audit, jobs, routes, status};
 use accept::Phase;
+use front::Front;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
@@ -81,7 +83,7 @@ pub async fn start(config: Config, clock: Clock) -> Result<Server, StartError> {
     let app = Arc::new(App::new(config, db, keyring, secrets, passwords, clock));
     // Before the first request: a session that was ended stays so over a restart.
     status::flow::refresh(&app.db, &app.statuses, app.clock.now()).await?;
-    let router = routes::router(app.clone())?;
+    let front = Front::new(routes::router(app.clone())?, app.clone());
     // Only now: a connection is taken when it can be served.
     let listener = socket.listen(BACKLOG).map_err(unavailable)?;
     let address = listener.local_addr()?;
@@ -89,7 +91,7 @@ pub async fn start(config: Config, clock: Clock) -> Result<Server, StartError> {
     let jobs = jobs::start(&app, keys);
     let (last, leaving) = (app.clone(), app.health.leaving());
     let serving = tokio::spawn(async move {
-        let ended = accept::run(listener, router, max_connections, leaving, phases).await;
+        let ended = accept::run(listener, front, max_connections, leaving, phases).await;
         jobs.stop().await;
         // The events of the last second.
         if let Err(error) = audit::flow::seal(&last.db, &last.secrets.audit).await {

@@ -34,10 +34,13 @@ const ORDER: &[&[&str]] = &[
 
 /// Where a library may be named. Nowhere else, so that it can be replaced there.
 const HOMES: &[(&str, &[&str])] = &[
-    ("axum::", &["http/", "pages/", "api.rs", "app/extract.rs", "routes.rs", "server/accept.rs"]),
-    ("hyper::", &["server/accept.rs"]),
+    (
+        "axum::",
+        &["http/", "pages/", "api.rs", "app/extract.rs", "routes.rs", "server/accept.rs", "server/front.rs"],
+    ),
+    ("hyper::", &["server/accept.rs", "server/front.rs"]),
     ("hyper_util::", &["server/accept.rs"]),
-    ("tower::", &["http/edge.rs", "routes.rs", "server/accept.rs"]),
+    ("tower::", &["http/edge.rs", "routes.rs", "server/front.rs"]),
     ("tower_http::", &["routes.rs"]),
     ("rusqlite::", &["db/"]),
     ("clap::", &["cli/"]),

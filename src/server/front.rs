@@ -1,0 +1,60 @@
+//! In front of the router: the JWK set, for which every service that verifies tokens asks again and again. It is a
+//! copy of bytes, and the way through the router would cost as much as sending them. Whatever is not plain about a
+//! request goes the router's way, which is the only one to all else.
+
+use crate::app::App;
+use crate::base::{id, random};
+use crate::http::address::Proxies;
+use crate::http::edge;
+use axum::Router;
+use axum::extract::ConnectInfo;
+use axum::http::header::ORIGIN;
+use axum::http::{Method, Request};
+use axum::response::Response;
+use axum::routing::future::RouteFuture;
+use futures_util::future::{Either, Ready, ready};
+use hyper::body::Incoming;
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use tower::Service as _;
+
+/// What has an answer to every request.
+#[derive(Clone)]
+pub(super) struct Front {
+    router: Router,
+    app: Arc<App>,
+    proxies: Arc<Proxies>,
+}
+
+/// The answer to a request, at once or from the router.
+pub(super) type Answering = Either<Ready<Result<Response, Infallible>>, RouteFuture<Infallible>>;
+
+impl Front {
+    /// In front of `router`.
+    pub(super) fn new(router: Router, app: Arc<App>) -> Self {
+        let proxies = Arc::new(Proxies::of(&app.config));
+        Self { router, app, proxies }
+    }
+
+    /// Answers a request of `peer`.
+    pub(super) fn answer(&self, mut request: Request<Incoming>, peer: SocketAddr) -> Answering {
+        if let Some(answer) = self.jwk_set(&request, peer) {
+            return Either::Left(ready(Ok(answer)));
+        }
+        request.extensions_mut().insert(ConnectInfo(peer));
+        Either::Right(self.router.clone().call(request))
+    }
+
+    /// `GET /.well-known/jwks.json`, where nobody wants more than the set.
+    fn jwk_set<B>(&self, request: &Request<B>, peer: SocketAddr) -> Option<Response> {
+        let asks = request.method() == Method::GET && request.uri().path() == crate::keys::JWK_SET_PATH;
+        let cross = request.headers().contains_key(ORIGIN);
+        let logged = tracing::enabled!(tracing::Level::DEBUG);
+        if !asks || cross || logged || !edge::is_plain(request, peer, &self.proxies) {
+            return None;
+        }
+        let answer = self.app.keyring.present()?.jwk_set().answer(request.headers());
+        Some(edge::finish(answer, id::uuid_v7(self.app.clock.now(), random::for_an_id())))
+    }
+}
