@@ -24,7 +24,7 @@ pub fn create(tx: &mut Tx<'_>, account: &NewAccount) -> Result<(), Error> {
 /// [`Error::EmailTaken`].
 pub async fn expect_free(cx: &Cx, email: &Email) -> Result<(), Error> {
     let key = email.key().to_owned();
-    let taken = cx.app.db.read::<_, Error, _>(move |tx| Ok(store::is_taken(tx, &key)?)).await?;
+    let taken = cx.app.db.read_once::<_, Error, _>(move |tx| Ok(store::is_taken(tx, &key)?)).await?;
     if taken { Err(Error::EmailTaken) } else { Ok(()) }
 }
 
@@ -49,7 +49,7 @@ pub async fn made_before(cx: &Cx, email: &Email, name: &Name, key: [u8; 32]) -> 
 pub async fn profile(app: &App, id: AccountId) -> Result<Profile, Error> {
     let App { db, health, profiles, .. } = app;
     if !db.is_remote() {
-        return db.read(move |tx| store::profile(tx, id)?.ok_or(Error::Unknown)).await;
+        return db.read_once(move |tx| store::profile(tx, id)?.ok_or(Error::Unknown)).await;
     }
     let recalled = if health.database_answers(Instant::now()) { None } else { profiles.recall(id) };
     if let Some(profile) = recalled {

@@ -137,6 +137,23 @@ impl Db {
         }
     }
 
+    /// The same for one statement, which sees one moment by itself: SQLite does without a transaction around it, which
+    /// would cost as much as a row.
+    ///
+    /// # Errors
+    /// As of [`Self::read`].
+    pub async fn read_once<T, E, F>(&self, work: F) -> Result<T, E>
+    where
+        F: FnMut(&mut Tx<'_>) -> Result<T, E> + Send + 'static,
+        T: Send + 'static,
+        E: From<Error> + Send + 'static,
+    {
+        match &self.engine {
+            Engine::Sqlite(engine) => engine.read_once(work),
+            Engine::Postgres(engine) => engine.read(work).await,
+        }
+    }
+
     /// The same for the looks at what others have changed: they do not wait behind what this server does.
     ///
     /// # Errors

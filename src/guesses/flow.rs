@@ -210,6 +210,14 @@ pub fn remember_network(tx: &mut Tx<'_>, cx: &Cx, account: AccountId) -> Result<
     store::forget_oldest(tx, account, &here, MOST_NETWORKS - 1)
 }
 
+/// The same for an account that is new and knows no other.
+///
+/// # Errors
+/// If the database fails.
+pub fn remember_first_network(tx: &mut Tx<'_>, cx: &Cx, account: AccountId) -> Result<(), db::Error> {
+    store::remember(tx, account, &network(cx), cx.now)
+}
+
 /// Forgets, inside the transaction of a new password, the networks that the account knows, but for the
 /// caller's: whoever had the old one may have used them.
 ///

@@ -51,7 +51,7 @@ async fn store_account(cx: Cx, row: NewAccount, phc: String) -> Result<(), Error
         .write::<_, Error, _>(move |tx| {
             accounts::flow::create(tx, &row)?;
             store::insert(tx, row.id, &phc, row.created_at)?;
-            guesses::flow::remember_network(tx, &asked, row.id)?;
+            guesses::flow::remember_first_network(tx, &asked, row.id)?;
             Ok(audit::flow::append(tx, &noted)?)
         })
         .await?;

@@ -12,6 +12,7 @@ pub(super) use values::cell;
 use super::tx::On;
 use super::{Error, Tx, folder, migrate};
 use crate::base::time::Timestamp;
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 use std::fmt;
 use std::fs::File;
@@ -176,6 +177,16 @@ impl Sqlite {
         self.readers.give_back(connection);
         result
     }
+
+    pub(super) fn read_once<T, E: From<Error>>(
+        &self,
+        mut work: impl FnMut(&mut Tx<'_>) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let connection = self.readers.take()?;
+        let result = work(&mut Tx(On::Sqlite(&connection)));
+        self.readers.give_back(connection);
+        result
+    }
 }
 
 impl Readers {
@@ -215,6 +226,8 @@ fn connect(path: &Path, access: OpenFlags) -> Result<Connection, Error> {
     // What is deleted is overwritten: a deleted account's data does not linger in free pages.
     connection.pragma_update(None, "secure_delete", true)?;
     connection.set_prepared_statement_cache_capacity(128);
+    // Otherwise statements are planned anew for other values, which takes longer than to run them.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     Ok(connection)
 }
 
