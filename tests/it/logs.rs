@@ -265,7 +265,7 @@ async fn checklist_90_nobody_forges_a_line() {
     let percent = "%0d%0aFORGED%0a";
     for posture in [&["--dev"][..], &[]] {
         let folder = tempfile::tempdir().unwrap();
-        let mut program = Program::serve(folder.path(), posture);
+        let mut program = Program::serve(folder.path(), &[posture, &["--log-level", "debug"]].concat());
         for head in [
             format!("GET /docs{percent}/{percent}?{percent} HTTP/1.1\r\nHost: x"),
             format!("GET /docs\r\n{FORGED}\r\n HTTP/1.1\r\nHost: x"),
