@@ -93,7 +93,7 @@ methods! {
 
 impl Route {
     /// The route as its documentation needs it.
-    pub fn described(&self) -> Described<'_> {
+    pub fn described(&self) -> Described<'static> {
         let Self { method, path, access, limit, operation, .. } = *self;
         Described { method, path, access, limit, operation }
     }
@@ -113,13 +113,9 @@ impl Route {
 }
 
 /// The router of a server.
-///
-/// # Errors
-/// Only if the documentation page cannot be made.
-pub fn router(app: Arc<App>) -> Result<Router, askama::Error> {
+pub fn router(app: Arc<App>) -> Router {
     let routes = table(&app.config);
-    let described: Vec<Described<'_>> = routes.iter().map(Route::described).collect();
-    let docs = Arc::new(Docs::new(&described, &app.config.issuer)?);
+    let docs = Arc::new(Docs::new(routes.iter().map(Route::described).collect(), &app.config.issuer));
     let quiet =
         routes.iter().filter(|route| route.limit == Free).map(|route| (route.method, route.path)).collect();
     let edge = Edge { clock: app.clock.clone(), proxies: Proxies::of(&app.config), quiet };
@@ -132,7 +128,7 @@ pub fn router(app: Arc<App>) -> Result<Router, askama::Error> {
         .into_iter()
         .fold(Router::new(), |router, route| router.route(route.path, route.outfitted(&limiter, &docs)));
     let router = router.fallback(edge::not_found).method_not_allowed_fallback(edge::method_not_allowed);
-    Ok(router.layer(layers).with_state(app))
+    router.layer(layers).with_state(app)
 }
 
 /// No origin is allowed but those configured, each exact; credentials travel in headers, not cookies.

@@ -1,4 +1,4 @@
-//! The API's description: `/openapi.json`, and a page of it to read at `/docs`, both made once at start.
+//! The API's description: `/openapi.json`, and a page of it to read at `/docs`, made when somebody asks first.
 
 #![allow(clippy::indexing_slicing)] // Reading JSON by a name that is not there gives null.
 
@@ -7,14 +7,14 @@ use crate::http::form;
 use crate::http::limit::{Class, Limit};
 use crate::http::openapi::{Access, Answer, Described, Operation, Parameter, Place};
 use crate::http::prepared::Prepared;
-use crate::http::problem::{self, Kind};
+use crate::http::problem::{self, Kind, Problem};
 use askama::Template;
 use axum::Extension;
 use axum::http::header::CONTENT_SECURITY_POLICY;
 use axum::http::{HeaderMap, HeaderValue};
 use axum::response::Response;
 use serde_json::Value;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 const MAX_AGE: u32 = 300;
 const STYLE: &str = include_str!("../../templates/docs.css");
@@ -23,9 +23,16 @@ const STYLE: &str = include_str!("../../templates/docs.css");
 const POLICY: &str =
     "default-src 'none'; style-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'";
 
-/// The prepared answers.
+/// The description of a server.
 #[derive(Debug)]
 pub struct Docs {
+    routes: Vec<Described<'static>>,
+    issuer: String,
+    answers: OnceLock<Result<Answers, askama::Error>>,
+}
+
+#[derive(Debug)]
+struct Answers {
     openapi: Prepared,
     page: Prepared,
     style: Prepared,
@@ -79,11 +86,19 @@ pub fn describe(operation: &Operation) -> bool {
 }
 
 impl Docs {
-    /// Makes the answers.
-    ///
-    /// # Errors
-    /// Only if the template is broken.
-    pub fn new(routes: &[Described<'_>], issuer: &str) -> Result<Self, askama::Error> {
+    /// Of these routes.
+    pub fn new(routes: Vec<Described<'static>>, issuer: &str) -> Self {
+        Self { routes, issuer: issuer.to_owned(), answers: OnceLock::new() }
+    }
+
+    fn answers(&self) -> Result<&Answers, Problem> {
+        let answers = self.answers.get_or_init(|| Answers::new(&self.routes, &self.issuer));
+        answers.as_ref().map_err(Problem::internal)
+    }
+}
+
+impl Answers {
+    fn new(routes: &[Described<'_>], issuer: &str) -> Result<Self, askama::Error> {
         let openapi = document(routes, issuer);
         let page = Page {
             version: env!("CARGO_PKG_VERSION"),
@@ -100,20 +115,20 @@ impl Docs {
 }
 
 /// `GET /openapi.json`.
-pub async fn openapi(Extension(docs): Extension<Arc<Docs>>, request: HeaderMap) -> Response {
-    docs.openapi.answer(&request)
+pub async fn openapi(Extension(docs): Extension<Arc<Docs>>, request: HeaderMap) -> Result<Response, Problem> {
+    Ok(docs.answers()?.openapi.answer(&request))
 }
 
 /// `GET /docs`.
-pub async fn page(Extension(docs): Extension<Arc<Docs>>, request: HeaderMap) -> Response {
-    let mut response = docs.page.answer(&request);
+pub async fn page(Extension(docs): Extension<Arc<Docs>>, request: HeaderMap) -> Result<Response, Problem> {
+    let mut response = docs.answers()?.page.answer(&request);
     response.headers_mut().insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
-    response
+    Ok(response)
 }
 
 /// `GET /docs/style.css`.
-pub async fn style(Extension(docs): Extension<Arc<Docs>>, request: HeaderMap) -> Response {
-    docs.style.answer(&request)
+pub async fn style(Extension(docs): Extension<Arc<Docs>>, request: HeaderMap) -> Result<Response, Problem> {
+    Ok(docs.answers()?.style.answer(&request))
 }
 
 #[derive(Template)]

@@ -43,9 +43,6 @@ pub enum StartError {
     /// The system refuses a thread, a socket option or the like.
     #[error("the system refuses: {0}")]
     System(#[from] std::io::Error),
-    /// The documentation page.
-    #[error("the documentation page cannot be made: {0}")]
-    Docs(#[from] askama::Error),
 }
 
 /// A running server.
@@ -83,7 +80,7 @@ pub async fn start(config: Config, clock: Clock) -> Result<Server, StartError> {
     let app = Arc::new(App::new(config, db, keyring, secrets, passwords, clock));
     // Before the first request: a session that was ended stays so over a restart.
     status::flow::refresh(&app.db, &app.statuses, app.clock.now()).await?;
-    let front = Front::new(routes::router(app.clone())?, app.clone());
+    let front = Front::new(routes::router(app.clone()), app.clone());
     // Only now: a connection is taken when it can be served.
     let listener = socket.listen(BACKLOG).map_err(unavailable)?;
     let address = listener.local_addr()?;
