@@ -1,6 +1,6 @@
 //! The threads that hash passwords: as many as cores, behind a bounded queue.
 //!
-//! Each keeps its Argon2 memory while there is work and gives it back after some seconds without.
+//! Each keeps its Argon2 memory, wiped after each hash, while there is work, and gives it back after 3 s without.
 //! They run at a lower priority than the server's threads, so that token checks never wait for them.
 //! A full queue refuses at once; nobody waits without a bound.
 

@@ -56,7 +56,14 @@ fn the_hash_is_measured_for_people() {
 #[test]
 fn what_no_login_could_wait_for_is_not_measured() {
     let folder = tempfile::tempdir().unwrap();
-    let dear = ["doctor", "hash", "--hash-threads=1", "--hash-memory-kib=1048576", "--hash-passes=64", "--hash-engine=plain"];
+    let dear = [
+        "doctor",
+        "hash",
+        "--hash-threads=1",
+        "--hash-memory-kib=1048576",
+        "--hash-passes=64",
+        "--hash-engine=plain",
+    ];
     let (code, out, err) = run(folder.path(), &dear, "");
     assert!(code == 1 && out.is_empty() && err.contains("Lower hash_memory_kib"), "{err}");
     let (code, _, err) = run(folder.path(), &["doctor", "hash", "--target-ms", "0"], "");

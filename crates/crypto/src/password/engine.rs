@@ -56,8 +56,8 @@ fn has_avx2() -> bool {
 #[error("there is not enough memory for a password hash")]
 pub struct OutOfMemory;
 
-/// Computes and verifies hashes on one thread. Its memory is taken at the first call, wiped after each (which
-/// is about a twentieth of a hash), and kept for the next; a costlier stored hash gets memory for itself alone.
+/// Computes and verifies hashes on one thread. Its memory is taken at the first call, wiped after each (about a
+/// twentieth of a hash's time), and kept for the next; what a costlier stored hash needs is given back at once.
 pub struct Hasher {
     params: Params,
     engine: EngineState,
