@@ -46,7 +46,8 @@ fn the_hash_is_measured_for_people() {
         "memory       8.0 MiB for 2 threads, ",
         " hashes/s, ",
         " times the plain one",
-        "For a hash of 150 ms with all threads at work:\n  hash_memory_kib = ",
+        "For a hash of 150 ms with all threads at work",
+        ":\n  hash_memory_kib = ",
         "  hash_lanes = 1\n",
     ] {
         assert!(out.contains(said), "{said}: {out}");

@@ -134,7 +134,13 @@ impl Report {
         let Hash { params, engine, threads, .. } = self.hash;
         let rate =
             |rate: Rate| json!({"hashes_per_second": rate.per_second, "milliseconds": millis(rate.each)});
-        let cost = |Params { memory_kib, passes, lanes }: Params| json!({"hash_memory_kib": memory_kib, "hash_passes": passes, "hash_lanes": lanes});
+        let cost = |of: Params| {
+            json!({
+                "hash_memory_kib": of.memory_kib,
+                "hash_passes": of.passes,
+                "hash_lanes": of.lanes,
+            })
+        };
         json!({
             "engine": engine.name(),
             "instructions": engine.instructions(),
