@@ -9,6 +9,7 @@ mod audit;
 mod commands;
 mod config;
 mod database;
+mod doctor;
 mod key;
 mod logging;
 mod offline;
@@ -56,6 +57,7 @@ pub fn main() -> ExitCode {
         Some(("token", args)) => token::run(args),
         Some(("audit", args)) => audit::run(args),
         Some(("database", args)) => database::run(args),
+        Some(("doctor", args)) => doctor::run(args),
         Some(("completions", args)) => Ok(completions(args)),
         _ => Err(ExitCode::from(WRONG)),
     };
@@ -79,6 +81,7 @@ pub fn command() -> Command {
         .subcommand(commands::api_key())
         .subcommand(audit_command())
         .subcommand(database::command())
+        .subcommand(doctor::command())
         .subcommand(
             leaf("completions", "Print a completion script for a shell", "claviger completions bash")
                 .arg(Arg::new("shell").value_name("SHELL").required(true).value_parser(value_parser!(Shell))),

@@ -2,7 +2,10 @@
 
 use super::{Db, Error, Tx};
 use crate::base::time::Timestamp;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::sync::mpsc::{Sender, channel};
+use std::time::Duration;
 use tokio::task::JoinHandle;
 
 const INSERT: &str = "INSERT INTO signing_keys (kid, state, public_jwk, sealed_pkcs8, created_at)
@@ -145,4 +148,40 @@ async fn reading_beside_a_server_cannot_write() {
     assert!(beside.write(|tx| insert(tx, "b")).await.is_err());
     let refused = beside.read(|tx| insert(tx, "b")).await;
     assert!(matches!(refused, Err(Error::Unavailable(_))), "{refused:?}");
+}
+
+#[tokio::test]
+async fn a_closure_is_gone_when_its_caller_is_answered() {
+    let (_folder, db) = open();
+    let held = Arc::new(());
+    for _ in 0..300 {
+        let inside = held.clone();
+        db.write::<_, Error, _>(move |_| Ok(Arc::strong_count(&inside))).await.unwrap();
+        assert_eq!(Arc::strong_count(&held), 1);
+    }
+}
+
+/// Drops a handle and tells whether that went well.
+struct Watched(Option<Db>, Sender<bool>);
+
+impl Drop for Watched {
+    fn drop(&mut self) {
+        let dropped = catch_unwind(AssertUnwindSafe(|| drop(self.0.take())));
+        let _ = self.1.send(dropped.is_ok());
+    }
+}
+
+#[tokio::test]
+async fn the_last_handle_may_be_in_a_closure_whose_caller_has_gone() {
+    let (_folder, db) = open();
+    let ((release, released), (told, has_gone_well)) = (channel(), channel());
+    let watched = Watched(Some(db.clone()), told);
+    let write = db.write::<_, Error, _>(move |_| {
+        let _ = (&watched, released.recv());
+        Ok(())
+    });
+    assert!(tokio::time::timeout(Duration::from_millis(1), write).await.is_err());
+    drop(db);
+    release.send(()).unwrap();
+    assert!(has_gone_well.recv().unwrap());
 }

@@ -1,6 +1,6 @@
 //! The threads that hash passwords: as many as cores, behind a bounded queue.
 //!
-//! Each keeps its Argon2 memory while there is work and gives it back after some seconds without.
+//! Each keeps its Argon2 memory, wiped after each hash, while there is work, and gives it back after 3 s without.
 //! They run at a lower priority than the server's threads, so that token checks never wait for them.
 //! A full queue refuses at once; nobody waits without a bound.
 
@@ -49,15 +49,19 @@ impl PasswordPool {
     ///
     /// # Errors
     /// If the system refuses a thread.
-    #[allow(clippy::disallowed_methods)] // The pool is one of the few places that start threads.
     pub fn start(hash: Hash) -> std::io::Result<Self> {
+        Self::start_with(hash, IDLE)
+    }
+
+    #[allow(clippy::disallowed_methods)] // The pool is one of the few places that start threads.
+    fn start_with(hash: Hash, idle: Duration) -> std::io::Result<Self> {
         let (queue, tasks) = bounded::<Task>(hash.queue);
         for number in 0..hash.threads {
             let tasks = tasks.clone();
             let hasher = Hasher::new(hash.engine, hash.params).map_err(std::io::Error::other)?;
             std::thread::Builder::new()
                 .name(format!("password-{number}"))
-                .spawn(move || work(hasher, &tasks))?;
+                .spawn(move || work(hasher, &tasks, idle))?;
         }
         Ok(Self { queue, turns: Arc::default(), params: hash.params })
     }
@@ -102,7 +106,7 @@ impl PasswordPool {
     }
 }
 
-fn work(mut hasher: Hasher, tasks: &Receiver<Task>) {
+fn work(mut hasher: Hasher, tasks: &Receiver<Task>, idle: Duration) {
     // On Linux this concerns this thread alone. Not being allowed to is no reason not to work.
     if cfg!(target_os = "linux") {
         let _ = rustix::process::nice(NICE);
@@ -119,7 +123,7 @@ fn work(mut hasher: Hasher, tasks: &Receiver<Task>) {
                 if std::panic::catch_unwind(run).is_err() {
                     hasher.release_memory();
                 }
-                wait = Some(IDLE);
+                wait = Some(idle);
             }
             Err(RecvTimeoutError::Timeout) => {
                 hasher.release_memory();
@@ -137,8 +141,11 @@ mod tests {
     use claviger_crypto::password::Engine;
 
     fn pool(queue: usize) -> PasswordPool {
-        let params = Params::new(64, 1, 1).unwrap();
-        PasswordPool::start(Hash { params, engine: Engine::Fast, threads: 1, queue }).unwrap()
+        pool_with(Params::new(64, 1, 1).unwrap(), queue, IDLE)
+    }
+
+    fn pool_with(params: Params, queue: usize, idle: Duration) -> PasswordPool {
+        PasswordPool::start_with(Hash { params, engine: Engine::Fast, threads: 1, queue }, idle).unwrap()
     }
 
     #[tokio::test]
@@ -171,5 +178,51 @@ mod tests {
         let pool = pool(4);
         assert_eq!(pool.run(|_| -> u8 { panic!("on purpose") }).await, Err(Error::Failed));
         assert_eq!(pool.run(|_| 1).await, Ok(1));
+    }
+
+    /// A field of this thread's own line at the kernel, by its number in `man proc_pid_stat`.
+    #[cfg(target_os = "linux")]
+    fn of_this_thread(field: usize) -> i64 {
+        let stat = std::fs::read_to_string("/proc/thread-self/stat").unwrap();
+        stat.rsplit_once(") ").unwrap().1.split(' ').nth(field - 3).unwrap().parse().unwrap()
+    }
+
+    /// The pages that one hash uses for the first time.
+    #[cfg(target_os = "linux")]
+    async fn pages_of_a_hash(pool: &PasswordPool) -> i64 {
+        let count = |hasher: &mut Hasher| {
+            let before = of_this_thread(10);
+            hasher.hash(b"password", [0; 16]).unwrap();
+            of_this_thread(10) - before
+        };
+        pool.run(count).await.unwrap()
+    }
+
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn a_thread_keeps_its_memory_while_there_is_work_and_then_gives_it_back() {
+        let params = Params::new(19456, 1, 1).unwrap();
+        let busy = pool_with(params, 4, Duration::from_secs(3600));
+        let taken = pages_of_a_hash(&busy).await;
+        for _ in 0..5 {
+            let more = pages_of_a_hash(&busy).await;
+            assert!(more * 4 < taken, "{taken} pages, and {more} again");
+        }
+        let idle = pool_with(params, 4, Duration::from_millis(1));
+        pages_of_a_hash(&idle).await;
+        loop {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+            if pages_of_a_hash(&idle).await * 2 > taken {
+                break;
+            }
+        }
+    }
+
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn a_thread_gives_way_to_those_of_the_server() {
+        let own = of_this_thread(19);
+        let of_pool = pool(4).run(|_| of_this_thread(19)).await.unwrap();
+        assert_eq!(of_pool, (own + i64::from(NICE)).min(19));
     }
 }

@@ -23,6 +23,7 @@ mod cors;
 mod database_copy;
 mod database_copy_stopped;
 mod docs;
+mod doctor;
 mod erasure;
 mod framing;
 mod guesses;

@@ -59,7 +59,9 @@ struct Writer {
 impl Drop for Writer {
     fn drop(&mut self) {
         drop(self.queue.take());
-        if let Some(thread) = self.thread.take() {
+        // The last handle may be in a closure whose caller has gone; that thread cannot wait for itself, and ends.
+        if let Some(thread) = self.thread.take().filter(|it| it.thread().id() != std::thread::current().id())
+        {
             // A panic there was logged where it happened.
             let _ = thread.join();
         }
@@ -269,13 +271,16 @@ where
     }
 
     fn finish(self: Box<Self>, failure: Option<Error>) {
+        let Self { work, outcome, reply } = *self;
+        // Who is answered may let go of the database, and wait for it to be closed: the closure must not hold it.
+        drop(work);
         let lost = || Error::Statement("a transaction was not run".into());
         let answer = match failure {
             Some(error) => Err(error.into()),
-            None => self.outcome.unwrap_or_else(|| Err(lost().into())),
+            None => outcome.unwrap_or_else(|| Err(lost().into())),
         };
         // A caller that has gone away does not undo its change.
-        let _ = self.reply.send(answer);
+        let _ = reply.send(answer);
     }
 }
 
