@@ -181,7 +181,7 @@ impl Server {
         let manual = Clock::Manual(clock.clone());
         let app = Arc::new(App::new(config, db, keyring, Secrets::of(&master), passwords, manual));
         status::flow::refresh(&app.db, &app.statuses, now).await?;
-        Ok(Self { router: routes::router(app)?, clock, _folder: folder })
+        Ok(Self { router: routes::router(app), clock, _folder: folder })
     }
 
     async fn sign_up(&mut self, name: &str) -> Done<Value> {
