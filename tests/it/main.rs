@@ -59,6 +59,7 @@ mod shutdown;
 mod slow;
 mod status;
 mod surface;
+mod swaps;
 mod sweep;
 mod tidy;
 mod tls;
