@@ -10,6 +10,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 pub struct Timestamp(i64);
 
 impl Timestamp {
+    /// Later than all others.
+    pub const MAX: Self = Self(i64::MAX);
+
     /// From microseconds since 1970 UTC.
     pub const fn from_micros(micros: i64) -> Self {
         Self(micros)

@@ -104,8 +104,29 @@ impl Db {
         }
     }
 
-    /// The same, as if it were alone with all others that are written so. It is run again where that was not so,
-    /// and not for what happens often.
+    /// The same, where one statement mostly does it all: `swap` is that statement, and `work` runs if it gave `None`.
+    /// A server takes it in one round trip, with BEGIN and COMMIT in the same message.
+    ///
+    /// It is a compare-and-swap: after a lost answer it is run again, and gives `None` if it was kept. What `swap`
+    /// makes of the answer does not undo it.
+    ///
+    /// # Errors
+    /// As of [`Self::write`].
+    pub async fn swap_or_write<T, E, S, F>(&self, mut swap: S, mut work: F) -> Result<T, E>
+    where
+        S: FnMut(&mut Tx<'_>) -> Result<Option<T>, E> + Send + 'static,
+        F: FnMut(&mut Tx<'_>) -> Result<T, E> + Send + 'static,
+        T: Send + 'static,
+        E: From<Error> + Send + 'static,
+    {
+        match &self.engine {
+            Engine::Sqlite(engine) => engine.write(move |tx| swap(tx)?.map_or_else(|| work(tx), Ok)).await,
+            Engine::Postgres(engine) => engine.swap_or_write(swap, work).await,
+        }
+    }
+
+    /// As [`Self::write`], as if it were alone with all others that are written so. It is run again where that was
+    /// not so, and not for what happens often.
     ///
     /// # Errors
     /// As of [`Self::write`].

@@ -90,6 +90,30 @@ impl Session {
     }
 }
 
+/// The ordinary use of a session: by its present refresh token, long after the last one was spent. What all has to
+/// be so that it is no more than that, and what the session becomes.
+#[derive(Debug)]
+pub(crate) struct Advance {
+    pub(crate) session: SessionId,
+    /// Of the token that is shown.
+    pub(crate) generation: u32,
+    pub(crate) digest: [u8; 32],
+    /// The session goes on after this moment.
+    pub(crate) live_at: Timestamp,
+    /// It may go on until this one, and longer.
+    pub(crate) bound_from: Timestamp,
+    pub(crate) opened_by: Timestamp,
+    /// The times of the tokens before are stored as less than this.
+    pub(crate) spent_below: [u8; 8],
+    pub(crate) now: Timestamp,
+    /// When it ends if nothing bounds it earlier, and its new access token.
+    pub(crate) expires_at: Timestamp,
+    pub(crate) access_expires_at: Timestamp,
+    pub(crate) successor: [u8; 32],
+    pub(crate) address: Option<String>,
+    pub(crate) user_agent: Option<String>,
+}
+
 /// Which sessions of an account to end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Which {

@@ -47,11 +47,21 @@ impl SpentTimes {
     }
 }
 
-/// Whether a session of this age was refreshed more often than any client needs. It bounds what one session
-/// can write.
-pub fn is_too_often(generation: u32, age: Duration, token_life: Duration) -> bool {
+/// What the stored form of times that have all left the window is below, byte by byte. With any others it is not,
+/// nor with a last one that is still to come. `None` within ten seconds of 1970, where bytes do not tell.
+pub fn left_the_window(now: Timestamp) -> Option<[u8; 8]> {
+    let begin = now.minus(WINDOW).as_micros();
+    (begin >= 0).then_some(begin.to_be_bytes())
+}
+
+/// When a session has to have been opened at the latest, to have been refreshed as often by `now` as a client may
+/// need. It bounds what one session can write.
+pub fn opened_by(generation: u32, now: Timestamp, token_life: Duration) -> Timestamp {
     let pace = (token_life.as_secs() / 10).max(1);
-    u64::from(generation) >= u64::from(BURST) + age.as_secs() / pace
+    match generation.saturating_add(1).saturating_sub(BURST) {
+        0 => Timestamp::MAX,
+        more => now.minus(Duration::from_secs(pace.saturating_mul(more.into()))),
+    }
 }
 
 /// What is known of a session's tokens.
@@ -124,11 +134,11 @@ mod tests {
 
     #[test]
     fn a_session_is_not_refreshed_without_end() {
-        let seconds = Duration::from_secs;
-        let is_too_often = |generation, age| is_too_often(generation, seconds(age), seconds(900));
+        let is_too_often =
+            |generation, age: i64| second(-age) > opened_by(generation, second(0), Duration::from_secs(900));
         assert!(!is_too_often(999, 0) && is_too_often(1000, 89));
         assert!(!is_too_often(1000, 90) && !is_too_often(1039, 3600));
-        assert!(is_too_often(1040, 3600));
+        assert!(is_too_often(1040, 3600) && !is_too_often(999, -10) && is_too_often(1000, -10));
     }
 
     #[test]
@@ -144,6 +154,22 @@ mod tests {
         fn times_go_both_ways(times in proptest::collection::vec(any::<i64>(), 0..70)) {
             let spent = SpentTimes(times.into_iter().map(Timestamp::from_micros).collect());
             prop_assert_eq!(SpentTimes::from_bytes(&spent.to_bytes()), Some(spent));
+        }
+
+        /// What the one statement of a refresh takes for granted.
+        #[test]
+        fn bytes_tell_whether_the_last_has_left_the_window(
+            now in prop_oneof![0..30_i64, 1_000_000..1_000_030_i64],
+            times in proptest::collection::vec(prop_oneof![-20..50_i64, 999_960..1_000_050_i64], 0..4),
+            micros in -1..=1_i64,
+        ) {
+            let times = times.into_iter().map(|time| Timestamp::from_micros(time * 1_000_000 + micros));
+            let (spent, now) = (SpentTimes(times.collect()), second(now));
+            let left = left_the_window(now).is_some_and(|bound| spent.to_bytes().as_slice() < &bound[..]);
+            let before = spent.0.first().is_none_or(|last| *last < now && now.apart(*last) > WINDOW);
+            let after_1970 = spent.0.first().is_none_or(|last| last.as_micros() >= 0);
+            prop_assert!(!left || (before && spent.with(now) == SpentTimes(vec![now])));
+            prop_assert!(left || !before || !after_1970 || now.as_micros() < 10_000_000);
         }
 
         #[test]

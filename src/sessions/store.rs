@@ -1,8 +1,8 @@
 //! The rows of `sessions`.
 
-use super::Session;
 use super::refresh::SpentTimes;
 use super::scope::Scope;
+use super::{Advance, Session};
 use crate::base::id::{AccountId, SessionId};
 use crate::base::time::Timestamp;
 use crate::db::{Error, Lock, Row, Tx};
@@ -82,6 +82,39 @@ pub(crate) fn rotate(tx: &mut Tx<'_>, used: &Session, generation: u32) -> Result
         i64::from(generation).into(),
     ];
     Ok(tx.execute(sql, &values)? == 1)
+}
+
+/// Uses a session of an active account in the ordinary way. `None` where it is not that, and nothing has changed.
+pub(crate) fn advance(tx: &mut Tx<'_>, by: &Advance) -> Result<Option<Session>, Error> {
+    let sql = "UPDATE sessions SET last_used_at = $1,
+            expires_at = CASE WHEN absolute_expires_at < $2 THEN absolute_expires_at ELSE $2 END,
+            access_expires_at = CASE WHEN access_expires_at < $3 THEN $3 ELSE access_expires_at END,
+            generation = generation + 1, refresh_digest = $4, spent_at = $5, address = $6, user_agent = $7
+        WHERE id = $8 AND generation = $9 AND refresh_digest = $10 AND spent_at < $11 AND ended_at IS NULL
+            AND expires_at > $12 AND absolute_expires_at >= $13 AND created_at <= $14
+            AND EXISTS (SELECT 1 FROM accounts
+                WHERE accounts.id = sessions.account_id AND accounts.disabled_at IS NULL)
+        RETURNING id, account_id, client_id, scope, created_at, last_used_at, absolute_expires_at,
+            expires_at, access_expires_at, ended_at, generation, refresh_digest, spent_at, status_index,
+            address, user_agent";
+    let spent = SpentTimes::default().with(by.now).to_bytes();
+    let values = [
+        by.now.into(),
+        by.expires_at.into(),
+        by.access_expires_at.into(),
+        by.successor.as_slice().into(),
+        spent.as_slice().into(),
+        by.address.as_deref().into(),
+        by.user_agent.as_deref().into(),
+        by.session.0.into(),
+        i64::from(by.generation).into(),
+        by.digest.as_slice().into(),
+        by.spent_below.as_slice().into(),
+        by.live_at.into(),
+        by.bound_from.into(),
+        by.opened_by.into(),
+    ];
+    tx.first(sql, &values, read)
 }
 
 /// Says anew when the tokens before the present one of a held session were spent.

@@ -38,7 +38,7 @@ async fn until_ready(app: &TestApp, status: u16) {
 }
 
 async fn goes_on_while(away: impl Fn(&Way)) {
-    let (way, app) = TestApp::behind_a_way().await;
+    let (way, app) = TestApp::behind_a_way(true).await;
     let app = app.settled().await;
     let (ann, bob) = (app.account("ann").await, app.account("bob").await);
     assert_checked(&ann).await;
@@ -95,7 +95,7 @@ async fn a_refresh_that_was_kept_without_an_answer_is_no_theft() {
     if !on_postgres() {
         return;
     }
-    let (way, app) = TestApp::behind_a_way().await;
+    let (way, app) = TestApp::behind_a_way(true).await;
     let app = app.settled().await;
     let (ann, bob) = (app.account("ann").await, app.account("bob").await);
     way.cut_commits(true);

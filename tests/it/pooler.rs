@@ -67,11 +67,20 @@ fn pooled(data_dir: &Path, connections: u8) -> Option<(Pooler, String)> {
 /// The connection that knows our statements is replaced by one where the names are somebody else's.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_statement_is_taken_for_another() {
+    taken_for_itself(false).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_statement_that_is_sent_with_its_commit_is_taken_for_another() {
+    taken_for_itself(true).await;
+}
+
+async fn taken_for_itself(at_once: bool) {
     let folder = tempfile::tempdir().unwrap();
     let Some((_pooler, url)) = pooled(folder.path(), 1) else { return };
     let db = open_at(folder.path(), &url, Timestamp::from_seconds(0)).unwrap();
     for number in 0..100 {
-        db.write(move |tx| one_of_both(tx, number)).await.unwrap();
+        add(&db, number, at_once).await.unwrap();
     }
     let end = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
         WHERE datname = current_database() AND pid <> pg_backend_pid()";
@@ -84,9 +93,22 @@ async fn no_statement_is_taken_for_another() {
     // The pooler may notice only now that its connection has ended.
     while with_client(&url, async |client| client.batch_execute(&others).await).is_err() {}
     for number in 0..100 {
-        db.write(move |tx| one_of_both(tx, number)).await.unwrap();
+        add(&db, number, at_once).await.unwrap();
     }
     assert_eq!(sums(&db).await, [1 + 100 * 10, 100]);
+}
+
+async fn add(db: &Db, number: usize, at_once: bool) -> Result<(), Error> {
+    if !at_once {
+        return db.write(move |tx| one_of_both(tx, number)).await;
+    }
+    let swap = move |tx: &mut Tx<'_>| {
+        let ten = "UPDATE counters SET next = next + 10 WHERE name = $1 RETURNING name";
+        let one = "UPDATE counters SET next = next + 1 WHERE name = $1 RETURNING name";
+        let (sql, name) = if number.is_multiple_of(2) { (ten, "session_end") } else { (one, "status_index") };
+        tx.first(sql, &[name.into()], |_| Ok(()))
+    };
+    db.swap_or_write(swap, |_| Err(Error::Corrupt("there is no such counter".into()))).await
 }
 
 async fn sums(db: &Db) -> Vec<i64> {

@@ -9,7 +9,10 @@ use serde_json::{Value, json};
 use std::sync::{Arc, Mutex};
 use tokio::task::JoinSet;
 
-const QUICK: &[(&str, &str)] = &[("dev", "true"), ("hash_memory_kib", "8"), ("hash_passes", "1")];
+/// A refresh is then one statement.
+const QUICK: &[(&str, &str)] =
+    &[("dev", "true"), ("hash_memory_kib", "8"), ("hash_passes", "1"), ("audit_refreshes", "false")];
+const AUDITED: &[(&str, &str)] = &[("dev", "true"), ("hash_memory_kib", "8"), ("hash_passes", "1")];
 const ROUNDS: usize = 12;
 const NEW: &str = "a stitch in time saves nine";
 
@@ -189,7 +192,13 @@ async fn checklist_10_and_42_refreshing_and_logging_in_against_a_new_password() 
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn checklist_25_and_38_refreshing_and_logging_in_against_the_deletion() {
-    let (app, mut all) = (TestApp::with(QUICK).await, Vec::new());
+    for settings in [QUICK, AUDITED] {
+        against_the_deletion(settings).await;
+    }
+}
+
+async fn against_the_deletion(settings: &[(&'static str, &str)]) {
+    let (app, mut all) = (TestApp::with(settings).await, Vec::new());
     for round in 0..ROUNDS {
         let alice = app.account(&format!("alice{round}")).await;
         let (second, racer) = (alice.elsewhere().await, Racer::of(&app));

@@ -63,7 +63,8 @@ impl Failure {
             // A schema that has changed: another connection may be better off.
             "0A000" => (Error::Unavailable(text), Then::Reconnect),
             // No such prepared statement, or somebody else's of this name: a pooler shares the connection.
-            "26000" | "42P05" => (Error::Unavailable(text), Then::Unprepared),
+            // A division by zero is the guard of a swap, which found the same.
+            "26000" | "42P05" | "22012" => (Error::Unavailable(text), Then::Unprepared),
             "XX001" | "XX002" => (Error::Corrupt(text), Then::GiveUp),
             _ => (named(code)(text), Then::GiveUp),
         };

@@ -4,6 +4,7 @@
 //! meets another is run again. Reads see one moment. A server that is away is noticed at once or within two
 //! seconds, and used again by the first transaction after its return.
 
+mod access;
 mod decision;
 mod failure;
 mod hosts;
@@ -18,9 +19,10 @@ pub(super) use values::{WORDS, cell};
 use super::{Error, Tx, migrate};
 use crate::base::time::Timestamp;
 use crate::config::DatabaseUrl;
+use access::Access;
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 use decision::Decision;
-use session::{Access, Target};
+use session::Target;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, mpsc};
@@ -197,6 +199,22 @@ impl Postgres {
         self.run(self.pool.queue.as_ref(), access, work).await
     }
 
+    pub(super) async fn swap_or_write<T, E, S, F>(&self, mut swap: S, mut work: F) -> Result<T, E>
+    where
+        S: FnMut(&mut Tx<'_>) -> Result<Option<T>, E> + Send + 'static,
+        F: FnMut(&mut Tx<'_>) -> Result<T, E> + Send + 'static,
+        T: Send + 'static,
+        E: From<Error> + Send + 'static,
+    {
+        if self.read_only {
+            return Err(unavailable("it was opened for reading").into());
+        }
+        self.served(self.pool.queue.as_ref(), Access::Swap, move |worker, deadline, decision| {
+            worker.swap_or_write(deadline, decision, &mut swap, &mut work)
+        })
+        .await
+    }
+
     pub(super) async fn read<T, E, F>(&self, work: F) -> Result<T, E>
     where
         F: FnMut(&mut Tx<'_>) -> Result<T, E> + Send + 'static,
@@ -216,9 +234,21 @@ impl Postgres {
         self.run(self.pool.looks.as_ref().or(self.pool.queue.as_ref()), Access::Read, work).await
     }
 
-    async fn run<T, E, F>(&self, lane: Option<&Sender<Task>>, access: Access, work: F) -> Result<T, E>
+    async fn run<T, E, F>(&self, lane: Option<&Sender<Task>>, access: Access, mut work: F) -> Result<T, E>
     where
         F: FnMut(&mut Tx<'_>) -> Result<T, E> + Send + 'static,
+        T: Send + 'static,
+        E: From<Error> + Send + 'static,
+    {
+        self.served(lane, access, move |worker, deadline, decision| {
+            worker.transaction(access, deadline, decision, &mut work)
+        })
+        .await
+    }
+
+    async fn served<T, E, F>(&self, lane: Option<&Sender<Task>>, access: Access, service: F) -> Result<T, E>
+    where
+        F: FnOnce(&mut Worker, Instant, &Decision) -> Result<T, E> + Send + 'static,
         T: Send + 'static,
         E: From<Error> + Send + 'static,
     {
@@ -226,7 +256,7 @@ impl Postgres {
         let decision = Decision::default();
         // A caller that has gone away does not undo its change.
         let (patience, given) = (self.patience, decision.clone());
-        submit(lane, access, patience, given, work, |outcome| drop(reply.send(outcome)))?;
+        submit(lane, patience, given, service, |outcome| drop(reply.send(outcome)))?;
         match tokio::time::timeout(self.patience, answer).await {
             Ok(Ok(outcome)) => outcome,
             Ok(Err(_)) => Err(unavailable("its threads have stopped").into()),
@@ -243,28 +273,29 @@ impl Postgres {
         &self,
         access: Access,
         patience: Duration,
-        work: impl FnMut(&mut Tx<'_>) -> Result<T, Error> + Send + 'static,
+        mut work: impl FnMut(&mut Tx<'_>) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Error> {
         let (reply, answer) = mpsc::channel();
-        let decision = Decision::default();
-        let lane = self.pool.queue.as_ref();
-        submit(lane, access, patience, decision, work, move |outcome| drop(reply.send(outcome)))?;
+        let service = move |worker: &mut Worker, deadline: Instant, decision: &Decision| {
+            worker.transaction(access, deadline, decision, &mut work)
+        };
+        let (lane, decision) = (self.pool.queue.as_ref(), Decision::default());
+        submit(lane, patience, decision, service, move |outcome| drop(reply.send(outcome)))?;
         answer.recv().unwrap_or_else(|_| Err(unavailable("its threads have stopped")))
     }
 }
 
 fn submit<T, E: From<Error>>(
     lane: Option<&Sender<Task>>,
-    access: Access,
     patience: Duration,
     decision: Decision,
-    mut work: impl FnMut(&mut Tx<'_>) -> Result<T, E> + Send + 'static,
+    service: impl FnOnce(&mut Worker, Instant, &Decision) -> Result<T, E> + Send + 'static,
     reply: impl FnOnce(Result<T, E>) + Send + 'static,
 ) -> Result<(), Error> {
     let deadline = Instant::now() + patience;
     let task: Task = Box::new(move |worker| {
         reply(if Instant::now() < deadline {
-            worker.transaction(access, deadline, &decision, &mut work)
+            service(worker, deadline, &decision)
         } else {
             Err(unavailable("too many transactions are waiting").into())
         });

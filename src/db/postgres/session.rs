@@ -6,10 +6,11 @@
 //! Whatever the transaction at work makes of an error, the session remembers the first one: PostgreSQL takes
 //! no more statements then, and would answer a COMMIT with a quiet rollback.
 
+use super::access::Access;
 use super::failure::{Failure, Then, chain};
 use super::values::{check, type_of};
 use crate::db::{Error, Lock, Value};
-use futures_util::future::try_join_all;
+use futures_util::future::{join3, try_join_all};
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -21,17 +22,8 @@ use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, Config, Row, SimpleQueryMessage, Statement};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-/// The longest that a step of a migration may run.
-const MIGRATION: Duration = Duration::from_secs(300);
-
-/// How long it may wait for a table; all who come after it wait for as long.
-const MIGRATION_LOCK: Duration = Duration::from_secs(3);
-
 /// How much longer than a statement may run an answer may take, until the connection counts as lost.
 const GRACE: Duration = Duration::from_millis(500);
-
-/// How long a transaction may rest between two statements, with all that it holds.
-const IDLE: Duration = Duration::from_secs(2);
 
 /// How long saying goodbye may take.
 const GOODBYE: Duration = Duration::from_millis(200);
@@ -52,17 +44,14 @@ pub(super) struct Target {
     pub(super) pooled: Arc<AtomicBool>,
 }
 
-/// What a transaction is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Access {
-    /// Reads one moment.
-    Read,
-    /// Changes; each statement sees what was committed last.
-    Write,
-    /// Changes as if it were alone.
-    Serializable,
-    /// The same, with time to change the schema.
-    Migrate,
+/// How far the transaction at work is.
+enum Stage {
+    /// The server has its beginning.
+    Open,
+    /// Nothing was sent: its beginning and its end go with its one statement.
+    Unsent(String),
+    /// The server has its end too.
+    Ended,
 }
 
 /// An open connection.
@@ -75,8 +64,9 @@ pub(in crate::db) struct Session {
     limit: Duration,
     /// The longest that a statement may run.
     statement: Duration,
+    stage: Stage,
     /// What serves the connection, by its number on the server.
-    backend: Option<String>,
+    backend: Option<i64>,
     pooled: Arc<AtomicBool>,
     /// Whether the server's settings would answer a commit before it is on the disk, here and at a standby.
     forgetful: bool,
@@ -140,6 +130,7 @@ impl Session {
             failure: None,
             limit,
             statement: target.statement,
+            stage: Stage::Ended,
             backend: None,
             pooled: target.pooled.clone(),
             forgetful: false,
@@ -178,32 +169,22 @@ impl Session {
         }))
     }
 
-    /// Opens a transaction, within `limit`: nothing is lost yet if the connection turns out to be dead.
+    /// Opens a transaction, within `limit`: nothing is lost yet if the connection turns out to be dead. Of a swap
+    /// nothing is sent before its statement.
     pub(super) fn begin(&mut self, access: Access, limit: Duration) -> Result<(), Failure> {
-        let (mode, most) = match access {
-            Access::Read => ("ISOLATION LEVEL REPEATABLE READ READ ONLY", self.statement),
-            Access::Write => ("ISOLATION LEVEL READ COMMITTED READ WRITE", self.statement),
-            Access::Serializable => ("ISOLATION LEVEL SERIALIZABLE READ WRITE", self.statement),
-            Access::Migrate => ("ISOLATION LEVEL SERIALIZABLE READ WRITE", MIGRATION),
-        };
-        self.failure = None;
-        let milliseconds = most.as_millis();
-        let idle = if access == Access::Migrate { most } else { IDLE }.as_millis();
-        let locked = most.min(MIGRATION_LOCK).mul_f32(0.9).as_millis();
-        // For this transaction alone, since a pooler gives the connection to others afterwards.
-        let mut sql = format!(
-            "BEGIN {mode}; SET LOCAL statement_timeout = {milliseconds}; \
-            SET LOCAL idle_in_transaction_session_timeout = {idle}; SET LOCAL lock_timeout = {locked}"
-        );
-        if self.forgetful && access != Access::Read {
-            sql.push_str("; SET LOCAL synchronous_commit = on");
+        let opening = access.opening(self.statement, self.forgetful, self.genuine);
+        (self.failure, self.limit) = (None, limit);
+        if access == Access::Swap {
+            self.stage = Stage::Unsent(opening);
+            return Ok(());
         }
-        if self.genuine {
-            sql.push_str(plans(access));
-        }
-        sql.push_str("; SELECT pg_backend_pid()");
-        self.limit = limit;
-        let backend = self.ask(&sql)?;
+        self.open(&opening, access.most(self.statement))
+    }
+
+    fn open(&mut self, opening: &str, most: Duration) -> Result<(), Failure> {
+        self.stage = Stage::Open;
+        let backend = self.ask(&format!("{opening}; SELECT pg_backend_pid()"))?;
+        let backend = backend.and_then(|number| number.parse().ok());
         self.limit = most + GRACE;
         if self.backend.is_some() && self.backend != backend {
             self.pooled.store(true, Ordering::Relaxed);
@@ -214,12 +195,19 @@ impl Session {
 
     /// Commits. After [`Then::Reconnect`](super::failure::Then) nobody knows whether it did.
     pub(super) fn commit(&mut self) -> Result<(), Failure> {
-        self.run(self.client.batch_execute("COMMIT"))
+        self.end("COMMIT")
     }
 
     /// Takes all back.
     pub(super) fn roll_back(&mut self) -> Result<(), Failure> {
-        self.run(self.client.batch_execute("ROLLBACK"))
+        self.end("ROLLBACK")
+    }
+
+    fn end(&mut self, how: &str) -> Result<(), Failure> {
+        match std::mem::replace(&mut self.stage, Stage::Ended) {
+            Stage::Open => self.run(self.client.batch_execute(how)),
+            Stage::Unsent(_) | Stage::Ended => Ok(()),
+        }
     }
 
     /// The first failure since the transaction began.
@@ -251,9 +239,43 @@ impl Session {
         lock: Option<Lock>,
         values: &[Value<'_>],
     ) -> Result<Vec<Row>, Error> {
+        if let Stage::Unsent(opening) = &self.stage {
+            let opening = opening.clone();
+            return self.noting(|session| session.swap(&opening, sql, values));
+        }
         self.remember(|session| match session.prepared(sql, lock, values)? {
             Some(statement) => session.run(session.client.query(&statement, &as_parameters(values))),
             None => session.run(session.client.query_typed(&locking(sql, lock), &as_typed(values))),
+        })
+    }
+
+    /// The one statement of a swap, with BEGIN and COMMIT in the same message. The first time on this connection
+    /// it is prepared inside the transaction, step by step.
+    fn swap(&mut self, opening: &str, sql: &'static str, values: &[Value<'_>]) -> Result<Vec<Row>, Failure> {
+        let opening = match self.backend {
+            _ if self.pooled.load(Ordering::Relaxed) => Some(opening.to_owned()),
+            Some(backend) if self.statements.contains_key(&(sql, None)) => Some(guarded(opening, backend)),
+            _ => self.open(opening, self.statement).map(|()| None)?,
+        };
+        let statement = self.prepared(sql, None, values)?;
+        (self.stage, self.limit) = (Stage::Ended, self.statement + GRACE);
+        let client = &self.client;
+        let begin = async {
+            match &opening {
+                Some(opening) => client.batch_execute(opening).await,
+                None => Ok(()),
+            }
+        };
+        let rows = async {
+            match &statement {
+                Some(statement) => client.query(statement, &as_parameters(values)).await,
+                None => client.query_typed(sql, &as_typed(values)).await,
+            }
+        };
+        self.run(async {
+            // Sent in this order. Where one fails, PostgreSQL refuses the rest, and its COMMIT rolls back.
+            let (begun, rows, committed) = join3(begin, rows, client.batch_execute("COMMIT")).await;
+            begun.and(rows).and_then(|rows| committed.map(|()| rows))
         })
     }
 
@@ -311,6 +333,15 @@ impl Session {
         if let Some(failure) = &self.failure {
             return Err(failure.error.clone());
         }
+        self.noting(|session| match session.stage {
+            Stage::Open => step(session),
+            Stage::Unsent(_) | Stage::Ended => {
+                Err(Failure::statement("a swap is one statement, read by `first` or `all`".into()))
+            }
+        })
+    }
+
+    fn noting<T>(&mut self, step: impl FnOnce(&mut Self) -> Result<T, Failure>) -> Result<T, Error> {
         step(self).map_err(|failure| {
             if failure.then == Then::Unprepared {
                 self.pooled.store(true, Ordering::Relaxed);
@@ -347,12 +378,8 @@ fn locking(sql: &'static str, lock: Option<Lock>) -> Cow<'static, str> {
     }
 }
 
-/// How PostgreSQL itself shall plan. Compiling takes longer than any statement here. Where transactions are to
-/// be as if alone, a scan of an index holds what it read and a scan of a table all of it, so that they would
-/// fail for nothing.
-fn plans(access: Access) -> &'static str {
-    match access {
-        Access::Serializable => "; SET LOCAL jit = off; SET LOCAL enable_seqscan = off",
-        Access::Read | Access::Write | Access::Migrate => "; SET LOCAL jit = off",
-    }
+/// An opening that fails where another process serves us than the one that has our statements: PostgreSQL then
+/// refuses whatever comes after it.
+fn guarded(opening: &str, backend: i64) -> String {
+    format!("{opening}; SELECT 1 / (pg_backend_pid() = {backend})::int")
 }

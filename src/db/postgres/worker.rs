@@ -1,11 +1,13 @@
 //! A thread with a connection of its own: takes transactions from the queue and sees each to its end.
 //!
 //! A transaction that met another's is tried again, and so is one whose connection went away before its
-//! COMMIT was sent. After that nobody knows whether it was kept, so its caller is told to look again.
+//! COMMIT was sent. After that nobody knows whether it was kept, so its caller is told to look again. A swap is
+//! run again even then: it changes nothing if it was kept.
 
+use super::access::Access;
 use super::decision::Decision;
 use super::failure::{Failure, Then};
-use super::session::{Access, Session, Target};
+use super::session::{Session, Target};
 use crate::base::random;
 use crate::db::tx::On;
 use crate::db::{Error, Tx};
@@ -31,13 +33,28 @@ pub(super) struct Worker {
 enum Tried<T, E> {
     /// With this answer.
     Done(Result<T, E>),
-    /// Nothing was kept. It can be tried so often in all; this is the answer if it was.
-    Again(E, u32),
+    /// Not well. It can be tried so often in all; this is the answer if it was.
+    Failed(E, u32),
 }
 
 impl Worker {
     pub(super) fn new(target: Target) -> Self {
         Self { target, session: None }
+    }
+
+    /// Runs a transaction that is one statement, and where that gives `None` another; no try begins after `deadline`.
+    pub(super) fn swap_or_write<T, E: From<Error>>(
+        &mut self,
+        deadline: Instant,
+        decision: &Decision,
+        swap: &mut impl FnMut(&mut Tx<'_>) -> Result<Option<T>, E>,
+        work: &mut impl FnMut(&mut Tx<'_>) -> Result<T, E>,
+    ) -> Result<T, E> {
+        if let Some(value) = self.transaction(Access::Swap, deadline, decision, swap)? {
+            return Ok(value);
+        }
+        decision.reopen();
+        self.transaction(Access::Write, deadline, decision, work)
     }
 
     /// Runs a transaction; no try begins after `deadline`.
@@ -53,13 +70,14 @@ impl Worker {
             number += 1;
             let (error, most) = match self.attempt(access, deadline, decision, work) {
                 Tried::Done(answer) => return answer,
-                Tried::Again(error, most) => (error, most),
+                Tried::Failed(error, most) => (error, most),
             };
-            tracing::debug!(number, ?access, "a transaction is tried again");
             let pause = pause(number, random::bytes());
             if number >= most || Instant::now() + pause >= deadline || !decision.is_wanted() {
-                return Err(error);
+                let unknown = || Error::OutcomeUnknown("its connection was lost as it was saved".into());
+                return Err(if decision.is_in_doubt() { unknown().into() } else { error });
             }
+            tracing::debug!(number, ?access, "a transaction is tried again");
             std::thread::sleep(pause);
         }
     }
@@ -79,11 +97,15 @@ impl Worker {
         let mut session = match connected {
             Ok(session) => session,
             // Nothing to wait for; a caller who comes back finds out as soon.
-            Err(failure) => return Tried::Done(Err(failure.error.into())),
+            Err(failure) => return Tried::Failed(failure.error.into(), 0),
         };
         // That an idle connection is dead is found out here.
         if let Err(failure) = session.begin(access, left().max(LEAST)) {
             return self.after(session, access, failure, None);
+        }
+        // The COMMIT of a swap goes with its statement.
+        if access == Access::Swap && !decision.commit() {
+            return self.unwanted(session);
         }
         let outcome = catch_unwind(AssertUnwindSafe(|| work(&mut Tx(On::Postgres(&mut session)))))
             .unwrap_or_else(|_| Err(Error::Statement("a transaction panicked".into()).into()));
@@ -93,7 +115,13 @@ impl Worker {
                 self.give_back(session, true);
                 Tried::Done(Err(error))
             }
-            (Some(failure), outcome) => self.after(session, access, failure, outcome.err()),
+            (Some(failure), outcome) => {
+                if failure.then == Then::Reconnect {
+                    decision.doubt();
+                }
+                decision.reopen();
+                self.after(session, access, failure, outcome.err())
+            }
         }
     }
 
@@ -105,8 +133,7 @@ impl Worker {
         value: T,
     ) -> Tried<T, E> {
         if !decision.commit() {
-            self.give_back(session, true);
-            return Tried::Done(Err(Error::Unavailable("nobody waits for it any more".into()).into()));
+            return self.unwanted(session);
         }
         match session.commit() {
             Ok(()) => {
@@ -124,8 +151,13 @@ impl Worker {
         }
     }
 
-    /// What is left of a try that was not kept. Where it failed for good, `said` is the answer: what the closure
-    /// made of the failure.
+    fn unwanted<T, E: From<Error>>(&mut self, session: Session) -> Tried<T, E> {
+        self.give_back(session, true);
+        Tried::Failed(Error::Unavailable("nobody waits for it any more".into()).into(), 0)
+    }
+
+    /// What is left of a try that was not kept, or whose answer was lost. Where it failed for good, `said` is the
+    /// answer: what the closure made of the failure.
     fn after<T, E: From<Error>>(
         &mut self,
         session: Session,
@@ -138,23 +170,23 @@ impl Worker {
         match then {
             Then::GiveUp => {
                 self.give_back(session, true);
-                Tried::Done(Err(said(own)))
+                Tried::Failed(said(own), 0)
             }
             Then::ReadOnly if access == Access::Read => {
                 self.give_back(session, true);
-                Tried::Done(Err(said(own)))
+                Tried::Failed(said(own), 0)
             }
             Then::ReadOnly | Then::Reconnect | Then::Unprepared => {
                 session.close();
-                Tried::Again(own.into(), TRIES)
+                Tried::Failed(own.into(), TRIES)
             }
             Then::TryAgain => {
                 self.give_back(session, true);
-                Tried::Again(own.into(), TRIES)
+                Tried::Failed(own.into(), TRIES)
             }
             Then::TryOnceMore => {
                 self.give_back(session, true);
-                Tried::Again(said(own), TRIES_OF_A_DUPLICATE)
+                Tried::Failed(said(own), TRIES_OF_A_DUPLICATE)
             }
         }
     }

@@ -1,8 +1,8 @@
 //! Exchanging a refresh token for its successor, inside the rule of `refresh.rs`.
 
-use super::{address, announce, end_in, lifetime, session_of};
+use super::{JUST_EXPIRED, address, announce, end_in, lifetime, session_of};
 use crate::accounts;
-use crate::app::{self, Cx};
+use crate::app::{self, App, Cx};
 use crate::audit::{self, Event, Kind};
 use crate::base::id::SessionId;
 use crate::base::time::Timestamp;
@@ -10,7 +10,7 @@ use crate::db::{self, Lock, Tx};
 use crate::sessions::refresh::{self, Verdict, judge};
 use crate::sessions::scope::Scope;
 use crate::sessions::tokens::{Tokens, access_expiry, issue};
-use crate::sessions::{Error, Session, Which, store};
+use crate::sessions::{Advance, Error, Session, Which, store};
 use crate::status::Ended;
 use claviger_crypto::token::RefreshToken;
 
@@ -51,6 +51,7 @@ pub async fn refresh(cx: &Cx, token: &str, scope: Option<Option<Scope>>) -> Resu
 }
 
 /// A refresh on its way through a transaction.
+#[derive(Clone)]
 struct Rotation {
     session: SessionId,
     generation: u32,
@@ -65,7 +66,7 @@ impl Rotation {
     async fn carry_out(self) -> Result<(Session, Timestamp), Error> {
         let cx = self.cx.clone();
         let session = self.session;
-        let outcome = cx.app.db.write(move |tx| self.run(tx)).await.inspect_err(|error| {
+        let outcome = self.written().await.inspect_err(|error| {
             if matches!(error, Error::Db(db::Error::OutcomeUnknown(_))) {
                 cx.app.statuses.unsettle(session, cx.now);
             }
@@ -83,7 +84,46 @@ impl Rotation {
         }
     }
 
-    fn run(&self, tx: &mut Tx<'_>) -> Result<Outcome, Error> {
+    /// Whoever asks for a scope may ask for too much, and an event is a statement of its own.
+    async fn written(self) -> Result<Outcome, Error> {
+        let App { db, config, .. } = &*self.cx.app.clone();
+        let again = self.clone();
+        if self.scope.is_some() {
+            db.write(move |tx| self.decide(tx)).await
+        } else if config.audit_refreshes {
+            db.write(move |tx| self.advance(tx)?.map_or_else(|| self.decide(tx), Ok)).await
+        } else {
+            db.swap_or_write(move |tx| self.advance(tx), move |tx| again.decide(tx)).await
+        }
+    }
+
+    /// The ordinary case in one statement, exactly as [`Self::decide`] would have it. `None` where it is not that, or
+    /// perhaps not.
+    fn advance(&self, tx: &mut Tx<'_>) -> Result<Option<Outcome>, Error> {
+        let cx = &self.cx;
+        let Some(spent_below) = refresh::left_the_window(cx.now) else { return Ok(None) };
+        let expires_at = cx.now.plus(lifetime(cx).idle);
+        let by = Advance {
+            session: self.session,
+            generation: self.generation,
+            digest: self.digest,
+            // Longer than the statement may wait: nobody has taken it for expired in the meantime.
+            live_at: cx.app.clock.now().plus(JUST_EXPIRED),
+            bound_from: cx.now.plus(cx.app.config.access_token_ttl).min(expires_at),
+            opened_by: self.opened_by(),
+            spent_below,
+            now: cx.now,
+            expires_at,
+            access_expires_at: access_expiry(cx, expires_at),
+            successor: self.successor,
+            address: address(cx),
+            user_agent: cx.user_agent.clone(),
+        };
+        let Some(used) = store::advance(tx, &by)? else { return Ok(None) };
+        self.used(tx, used, by.access_expires_at).map(Some)
+    }
+
+    fn decide(&self, tx: &mut Tx<'_>) -> Result<Outcome, Error> {
         let session = store::find(tx, self.session, Some(Lock::Update))?;
         let session = session.ok_or(Error::Refused("its session is gone"))?;
         // Now, since it may have had to be waited for: who ended all others in the meantime took it for expired.
@@ -97,7 +137,7 @@ impl Rotation {
             Verdict::Reuse => self.end_for_reuse(tx, &session),
             Verdict::Unknown => Err(Error::Refused("its session does not know it")),
             Verdict::Rotate | Verdict::Repeat if !self.may_have_scope(&session) => Err(Error::Scope),
-            Verdict::Rotate if self.is_too_often(&session) => Err(Error::TooOften),
+            Verdict::Rotate if session.created_at > self.opened_by() => Err(Error::TooOften),
             Verdict::Rotate => self.rotate(tx, session),
             Verdict::Repeat => self.repeat(tx, session),
         }
@@ -108,10 +148,12 @@ impl Rotation {
         asked.is_none_or(|scope| scope.is_some_and(|scope| scope.within(&session.scope).is_some()))
     }
 
-    fn is_too_often(&self, session: &Session) -> bool {
-        let age = self.cx.now.since(session.created_at);
+    fn opened_by(&self) -> Timestamp {
         let config = &self.cx.app.config;
-        config.limits && refresh::is_too_often(session.generation, age, config.access_token_ttl)
+        if !config.limits {
+            return Timestamp::MAX;
+        }
+        refresh::opened_by(self.generation, self.cx.now, config.access_token_ttl)
     }
 
     fn rotate(&self, tx: &mut Tx<'_>, session: Session) -> Result<Outcome, Error> {
@@ -132,11 +174,15 @@ impl Rotation {
         if !store::rotate(tx, &used, self.generation)? {
             return Err(db::Error::Corrupt("a session changed while it was held".into()).into());
         }
-        let event = cx.event(Kind::Refresh).by_owner(used.account).session(used.id);
-        if cx.app.config.audit_refreshes {
+        self.used(tx, used, until)
+    }
+
+    fn used(&self, tx: &mut Tx<'_>, session: Session, until: Timestamp) -> Result<Outcome, Error> {
+        let event = self.cx.event(Kind::Refresh).by_owner(session.account).session(session.id);
+        if self.cx.app.config.audit_refreshes {
             audit::flow::append(tx, &event)?;
         }
-        Ok(Outcome::Refreshed { session: Box::new(used), until, event: Some(event) })
+        Ok(Outcome::Refreshed { session: Box::new(session), until, event: Some(event) })
     }
 
     /// The same successor again; the session is not used by it, but gives one more access token.
@@ -158,22 +204,26 @@ impl Rotation {
 }
 
 /// Where the database went away while a refresh was saved, and kept it, its window begins when the database is
-/// back: its client could not have the answer before. That it was this one and no other its time tells.
+/// back: its client could not have the answer before. That it was this one and no other its time tells. One that
+/// was not kept may still be on its way, for as long as it is of use.
 ///
 /// # Errors
 /// If the database is still away.
 pub async fn settle(cx: &Cx, of: Option<SessionId>) -> Result<(), db::Error> {
     for (id, at) in cx.app.statuses.unsettled(of) {
         let now = cx.now;
-        cx.app
+        let kept = cx
+            .app
             .db
             .write::<_, db::Error, _>(move |tx| {
                 let session = store::find(tx, id, Some(Lock::Update))?;
                 let spent = session.and_then(|session| session.spent.renewed(at, now));
-                spent.map_or(Ok(()), |spent| store::set_spent(tx, id, &spent))
+                spent.map_or(Ok(false), |spent| store::set_spent(tx, id, &spent).map(|()| true))
             })
             .await?;
-        cx.app.statuses.settle(id, at);
+        if kept || now.apart(at) > refresh::WINDOW {
+            cx.app.statuses.settle(id, at);
+        }
     }
     Ok(())
 }

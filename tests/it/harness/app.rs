@@ -66,12 +66,13 @@ impl TestApp {
         self.restart().await
     }
 
-    /// In the production posture, with its PostgreSQL behind a way that the test can cut.
-    pub async fn behind_a_way() -> (Arc<Way>, Self) {
+    /// In the production posture, with its PostgreSQL behind a way that the test can cut, and perhaps with refreshes
+    /// in its trail.
+    pub async fn behind_a_way(audits: bool) -> (Arc<Way>, Self) {
         let (folder, clock) = (tempfile::tempdir().unwrap(), Arc::new(AtomicI64::new(NOW * 1_000_000)));
         let url = url_of(folder.path()).expect("only a server can be away");
         let way = Way::to(&url);
-        let settings = vec![("database_url", way.url(&url))];
+        let settings = vec![("database_url", way.url(&url)), ("audit_refreshes", audits.to_string())];
         (way, Self::launch(folder, clock, settings).await)
     }
 

@@ -4,7 +4,7 @@ use std::io::{Read as _, Write as _};
 use std::net::Shutdown;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use tempfile::TempDir;
 
@@ -17,8 +17,12 @@ pub struct Way {
     open: Mutex<Vec<UnixStream>>,
     /// Bytes are taken and go nowhere, as with a host that has vanished.
     swallows: AtomicBool,
+    /// The same of answers alone.
+    hushes: AtomicBool,
     /// A connection ends as soon as a COMMIT has passed.
     cuts_commits: AtomicBool,
+    /// How many messages began a transaction and ended it.
+    whole: AtomicUsize,
 }
 
 impl Way {
@@ -32,7 +36,9 @@ impl Way {
             to,
             open: Mutex::default(),
             swallows: AtomicBool::new(false),
+            hushes: AtomicBool::new(false),
             cuts_commits: AtomicBool::new(false),
+            whole: AtomicUsize::new(0),
         });
         way.clone().restore();
         way
@@ -41,26 +47,33 @@ impl Way {
     /// Takes connections again.
     pub fn restore(self: Arc<Self>) {
         self.swallows.store(false, Ordering::SeqCst);
+        self.hushes.store(false, Ordering::SeqCst);
         let listener = UnixListener::bind(self.folder.path().join(SOCKET)).unwrap();
         std::thread::spawn(move || {
             for near in listener.incoming() {
                 let (near, far) = (near.unwrap(), UnixStream::connect(&self.to).unwrap());
                 self.open.lock().unwrap().extend([near.try_clone().unwrap(), far.try_clone().unwrap()]);
-                for (from, to) in [(near.try_clone().unwrap(), far.try_clone().unwrap()), (far, near)] {
+                let there = (near.try_clone().unwrap(), far.try_clone().unwrap());
+                for (from, to, is_answer) in [(there.0, there.1, false), (far, near, true)] {
                     let way = self.clone();
-                    std::thread::spawn(move || way.carry(from, to));
+                    std::thread::spawn(move || way.carry(from, to, is_answer));
                 }
             }
         });
     }
 
-    fn carry(&self, mut from: UnixStream, mut to: UnixStream) {
+    fn carry(&self, mut from: UnixStream, mut to: UnixStream, is_answer: bool) {
         let mut buffer = [0; 8192];
         while let Ok(count @ 1..) = from.read(&mut buffer) {
-            if !self.swallows.load(Ordering::SeqCst) && to.write_all(&buffer[..count]).is_err() {
+            let is_lost =
+                self.swallows.load(Ordering::SeqCst) || is_answer && self.hushes.load(Ordering::SeqCst);
+            if !is_lost && to.write_all(&buffer[..count]).is_err() {
                 break;
             }
             let is_commit = buffer[..count].windows(7).any(|word| word == b"COMMIT\0");
+            if is_commit && buffer[..count].windows(6).any(|word| word == b"BEGIN ") {
+                self.whole.fetch_add(1, Ordering::SeqCst);
+            }
             if is_commit && self.cuts_commits.load(Ordering::SeqCst) {
                 let _ = from.shutdown(Shutdown::Both);
                 break;
@@ -87,6 +100,16 @@ impl Way {
     /// Whether connections end as soon as a COMMIT has passed, before its answer.
     pub fn cut_commits(&self, cut: bool) {
         self.cuts_commits.store(cut, Ordering::SeqCst);
+    }
+
+    /// From now on answers go nowhere.
+    pub fn hush(&self) {
+        self.hushes.store(true, Ordering::SeqCst);
+    }
+
+    /// How many transactions were one message from their BEGIN to their COMMIT.
+    pub fn whole(&self) -> usize {
+        self.whole.load(Ordering::SeqCst)
     }
 
     /// From now on bytes go nowhere.
