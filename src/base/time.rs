@@ -10,6 +10,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 pub struct Timestamp(i64);
 
 impl Timestamp {
+    /// Earlier than all others.
+    pub const MIN: Self = Self(i64::MIN);
+
     /// Later than all others.
     pub const MAX: Self = Self(i64::MAX);
 

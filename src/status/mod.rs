@@ -14,7 +14,7 @@ use crate::base::time::Timestamp;
 use crate::db::{self, Row};
 use crate::http::prepared::Prepared;
 use claviger_crypto::status::StatusClaim;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -71,8 +71,8 @@ pub struct Statuses {
     /// The number of the last end that was seen in the database.
     seen: AtomicI64,
     built: Mutex<HashMap<u64, Built>>,
-    /// Refreshes of which it is not known whether they were kept: the sessions, and when.
-    unsettled: Mutex<HashSet<(SessionId, Timestamp)>>,
+    /// Refreshes of which it is not known whether they were kept: the sessions, and when; and when to look.
+    unsettled: Mutex<HashMap<(SessionId, Timestamp), Timestamp>>,
 }
 
 impl Default for Statuses {
@@ -119,13 +119,23 @@ impl Statuses {
 
     /// Notes a refresh of that time, of which it is not known whether it was kept.
     pub fn unsettle(&self, session: SessionId, at: Timestamp) {
-        self.unsettled.lock().unwrap_or_else(PoisonError::into_inner).insert((session, at));
+        self.look_again(session, at, Timestamp::MIN);
     }
 
-    /// The refreshes of which it is not known whether they were kept; of one session, or all.
-    pub fn unsettled(&self, of: Option<SessionId>) -> Vec<(SessionId, Timestamp)> {
+    /// It was not, and may still be: it is looked at after `due`.
+    pub fn look_again(&self, session: SessionId, at: Timestamp, due: Timestamp) {
+        self.unsettled.lock().unwrap_or_else(PoisonError::into_inner).insert((session, at), due);
+    }
+
+    /// The refreshes of which it is not known whether they were kept: of one session, or all that are due.
+    pub fn unsettled(&self, of: Option<SessionId>, now: Timestamp) -> Vec<(SessionId, Timestamp)> {
         let unsettled = self.unsettled.lock().unwrap_or_else(PoisonError::into_inner);
-        unsettled.iter().filter(|(session, _)| of.is_none_or(|of| of == *session)).copied().collect()
+        let is_meant = |session: SessionId, due: Timestamp| of.map_or(due < now, |of| of == session);
+        unsettled
+            .iter()
+            .filter(|((session, _), due)| is_meant(*session, **due))
+            .map(|(key, _)| *key)
+            .collect()
     }
 
     /// It is known now.

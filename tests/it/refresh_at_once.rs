@@ -72,8 +72,7 @@ async fn one_that_was_kept_is_answered_though_its_connection_is_lost() {
         assert!(started.elapsed() < SECOND, "it is not kept");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    way.cut();
-    way.restore();
+    way.hang_up();
     let first = successor(&asked.await.unwrap());
     assert_eq!(successor(&ann.refresh().await), first);
     assert_eq!(generation(&app), 1);
@@ -91,8 +90,7 @@ async fn one_that_was_kept_without_an_answer_is_no_theft() {
     unanswered.oauth_error(503, "temporarily_unavailable");
     assert_eq!(generation(&app), 1);
     app.advance(3600 * SECOND);
-    way.cut();
-    way.restore();
+    way.hang_up();
     let first = successor(&ann.refresh().await);
     app.advance(9 * SECOND);
     assert_eq!(successor(&ann.refresh().await), first, "as within its window");

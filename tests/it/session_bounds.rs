@@ -6,6 +6,7 @@ use crate::harness::{
     with_client,
 };
 use claviger::base::id::SessionId;
+use claviger::{jobs, sessions};
 use reqwest::Method;
 use serde_json::json;
 use std::time::Duration;
@@ -216,6 +217,29 @@ async fn an_unsettled_refresh_may_be_asked_for_again() {
     assert_eq!(send(profile).await.status, 200, "with an access token that is good");
     app.advance(Duration::from_secs(11));
     alice.refresh().await.oauth_error(400, "invalid_grant");
+}
+
+/// What was sent may arrive after it was looked for: it is looked for once more when its window is over.
+#[tokio::test]
+async fn an_unsettled_refresh_that_arrives_late_may_be_asked_for_again() {
+    for is_asked_first in [true, false] {
+        let app = TestApp::start().await;
+        let alice = app.account("alice").await;
+        app.app().statuses.unsettle(session_of(&alice.token), app.app().clock.now());
+        let look = async || sessions::flow::settle(&jobs::system(app.app()), None).await.unwrap();
+        look().await;
+        let kept = Tokens::of(&alice.refresh().await);
+        for pause in [5, 3600] {
+            app.advance(Duration::from_secs(pause));
+            if !is_asked_first {
+                look().await;
+            }
+        }
+        assert_eq!(Tokens::of(&alice.refresh().await).refresh, kept.refresh, "the same successor");
+        app.advance(Duration::from_secs(3600));
+        look().await;
+        alice.refresh().await.oauth_error(400, "invalid_grant");
+    }
 }
 
 /// Whoever shows a spent token while commits fail gets no second window for it.

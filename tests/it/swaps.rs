@@ -193,8 +193,7 @@ async fn an_answer_that_is_lost_is_asked_for_again() {
         assert!(started.elapsed() < Duration::from_secs(2), "it is not kept");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    way.cut();
-    way.restore();
+    way.hang_up();
     assert_eq!(asked.await.unwrap().unwrap(), -1, "it was kept, so that it is for the rest to say");
     assert_eq!(counter(&folder), 3);
 }

@@ -205,12 +205,12 @@ impl Rotation {
 
 /// Where the database went away while a refresh was saved, and kept it, its window begins when the database is
 /// back: its client could not have the answer before. That it was this one and no other its time tells. One that
-/// was not kept may still be on its way, for as long as it is of use.
+/// was not kept may still be on its way: it is looked at again when its window is over.
 ///
 /// # Errors
 /// If the database is still away.
 pub async fn settle(cx: &Cx, of: Option<SessionId>) -> Result<(), db::Error> {
-    for (id, at) in cx.app.statuses.unsettled(of) {
+    for (id, at) in cx.app.statuses.unsettled(of, cx.now) {
         let now = cx.now;
         let kept = cx
             .app
@@ -223,6 +223,8 @@ pub async fn settle(cx: &Cx, of: Option<SessionId>) -> Result<(), db::Error> {
             .await?;
         if kept || now.apart(at) > refresh::WINDOW {
             cx.app.statuses.settle(id, at);
+        } else {
+            cx.app.statuses.look_again(id, at, at.plus(refresh::WINDOW));
         }
     }
     Ok(())

@@ -47,7 +47,6 @@ impl Way {
     /// Takes connections again.
     pub fn restore(self: Arc<Self>) {
         self.swallows.store(false, Ordering::SeqCst);
-        self.hushes.store(false, Ordering::SeqCst);
         let listener = UnixListener::bind(self.folder.path().join(SOCKET)).unwrap();
         std::thread::spawn(move || {
             for near in listener.incoming() {
@@ -65,17 +64,17 @@ impl Way {
     fn carry(&self, mut from: UnixStream, mut to: UnixStream, is_answer: bool) {
         let mut buffer = [0; 8192];
         while let Ok(count @ 1..) = from.read(&mut buffer) {
+            let has = |word: &[u8]| buffer[..count].windows(word.len()).any(|found| found == word);
+            let is_commit = has(b"COMMIT\0");
+            self.whole.fetch_add(usize::from(is_commit && has(b"BEGIN ")), Ordering::SeqCst);
+            let cuts = is_commit && self.cuts_commits.load(Ordering::SeqCst);
+            if cuts {
+                // The answer may be quicker than what follows.
+                let _ = from.shutdown(Shutdown::Both);
+            }
             let is_lost =
                 self.swallows.load(Ordering::SeqCst) || is_answer && self.hushes.load(Ordering::SeqCst);
-            if !is_lost && to.write_all(&buffer[..count]).is_err() {
-                break;
-            }
-            let is_commit = buffer[..count].windows(7).any(|word| word == b"COMMIT\0");
-            if is_commit && buffer[..count].windows(6).any(|word| word == b"BEGIN ") {
-                self.whole.fetch_add(1, Ordering::SeqCst);
-            }
-            if is_commit && self.cuts_commits.load(Ordering::SeqCst) {
-                let _ = from.shutdown(Shutdown::Both);
+            if !is_lost && to.write_all(&buffer[..count]).is_err() || cuts {
                 break;
             }
         }
@@ -86,6 +85,12 @@ impl Way {
     pub fn cut(&self) {
         // It may be cut already.
         let _ = std::fs::remove_file(self.folder.path().join(SOCKET));
+        self.hang_up();
+    }
+
+    /// Ends all connections; answers come over new ones.
+    pub fn hang_up(&self) {
+        self.hushes.store(false, Ordering::SeqCst);
         for stream in self.open.lock().unwrap().drain(..) {
             let _ = stream.shutdown(Shutdown::Both);
         }
