@@ -1,9 +1,10 @@
-//! The ground everything stands on: ids, time, randomness, e-mail addresses.
+//! The ground everything stands on: ids, time, randomness, e-mail addresses, JSON.
 //!
 //! Knows nothing of HTTP, SQL or accounts.
 
 pub mod email;
 pub mod id;
+pub mod json;
 pub mod random;
 pub mod text;
 pub mod time;

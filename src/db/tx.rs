@@ -139,6 +139,29 @@ impl Tx<'_> {
         }
     }
 
+    /// The first row of each answer to a statement with the values of one row after the other. A server has them
+    /// all at once.
+    ///
+    /// # Errors
+    /// If a statement fails or a row cannot be read.
+    pub fn first_each<'v, T>(
+        &mut self,
+        sql: &'static str,
+        rows: &[impl AsRef<[Value<'v>]>],
+        mut read: impl FnMut(&Row<'_>) -> Result<T, Error>,
+    ) -> Result<Vec<Option<T>>, Error> {
+        match &mut self.0 {
+            On::Sqlite(_) => rows.iter().map(|values| self.first(sql, values.as_ref(), &mut read)).collect(),
+            On::Postgres(session) => {
+                rows.iter().try_for_each(|values| prepare(sql, values.as_ref()))?;
+                let answers = session.query_each(sql, rows)?;
+                let first =
+                    |rows: &Vec<_>| rows.first().map(|row| read(&Row(Source::Postgres(row)))).transpose();
+                answers.iter().map(first).collect()
+            }
+        }
+    }
+
     /// Whether it runs on SQLite.
     pub(super) fn is_sqlite(&self) -> bool {
         matches!(self.0, On::Sqlite(_))

@@ -1,12 +1,10 @@
-//! JSON request bodies, read strictly: one value in which no name stands twice (RFC 8259 §4). Members
-//! that nobody asked for are ignored.
+//! JSON request bodies: what `base/json.rs` reads, and what is said of anything else.
 
+use crate::base::json::{self, Invalid};
 use crate::http::body;
 use crate::http::problem::{FieldError, MALFORMED_JSON, Problem};
 use axum::extract::{FromRequest, Request};
-use serde::de::{DeserializeOwned, DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
-use serde_json::{Map, Value};
-use std::fmt;
+use serde::de::DeserializeOwned;
 
 /// The content type.
 pub const TYPE: &str = "application/json";
@@ -28,91 +26,16 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for JsonBody<T> {
 /// # Errors
 /// A problem that says what to change, without repeating what was sent: it may be a password.
 pub fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
-    let mut deserializer = serde_json::Deserializer::from_slice(bytes);
-    let value = Strict.deserialize(&mut deserializer).and_then(|value| deserializer.end().map(|()| value));
-    let value = value.map_err(|error| {
-        let why =
-            if error.to_string().starts_with(DUPLICATE) { "a name stands twice" } else { "it is not JSON" };
-        MALFORMED_JSON.because(format!("{why}, line {} column {}.", error.line(), error.column()))
-    })?;
-    if !value.is_object() {
-        return Err(MALFORMED_JSON.because("The body must be a JSON object."));
-    }
-    serde_path_to_error::deserialize(value).map_err(|error| Problem::fields(vec![field_error(&error)]))
-}
-
-/// Serde's messages may repeat the value; only its name and what was expected are passed on.
-fn field_error(error: &serde_path_to_error::Error<serde_json::Error>) -> FieldError {
-    let text = error.inner().to_string();
-    if let Some(name) = text.strip_prefix("missing field `").and_then(|rest| rest.split('`').next()) {
-        return FieldError { pointer: format!("/{name}").into(), detail: "is missing".into() };
-    }
-    let expected = text.rsplit_once(", expected ").map_or("something else", |(_, expected)| expected);
-    let pointer = error.path().to_string().replace('.', "/");
-    FieldError { pointer: format!("/{pointer}").into(), detail: format!("must be {expected}").into() }
-}
-
-const DUPLICATE: &str = "duplicate name";
-
-/// Builds a [`Value`] and refuses a name that stands twice in one object, at any depth.
-struct Strict;
-
-impl<'de> DeserializeSeed<'de> for Strict {
-    type Value = Value;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Strict {
-    type Value = Value;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a JSON value")
-    }
-
-    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
-        Ok(value.into())
-    }
-
-    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
-        Ok(value.into())
-    }
-
-    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
-        Ok(value.into())
-    }
-
-    fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
-        Ok(value.into())
-    }
-
-    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
-        Ok(value.into())
-    }
-
-    fn visit_unit<E>(self) -> Result<Value, E> {
-        Ok(Value::Null)
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
-        let mut out = Vec::new();
-        while let Some(item) = items.next_element_seed(Strict)? {
-            out.push(item);
+    json::read(bytes).map_err(|invalid| match invalid {
+        Invalid::Text { why, line, column } => {
+            MALFORMED_JSON.because(format!("{why}, line {line} column {column}."))
         }
-        Ok(out.into())
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Value, A::Error> {
-        let mut out = Map::new();
-        while let Some(name) = members.next_key::<String>()? {
-            if out.insert(name, members.next_value_seed(Strict)?).is_some() {
-                return Err(A::Error::custom(DUPLICATE));
-            }
+        Invalid::NoObject => MALFORMED_JSON.because("The body must be a JSON object."),
+        Invalid::Field { name, detail } => {
+            let pointer = format!("/{}", name.replace('.', "/"));
+            Problem::fields(vec![FieldError { pointer: pointer.into(), detail: detail.into() }])
         }
-        Ok(out.into())
-    }
+    })
 }
 
 #[cfg(test)]

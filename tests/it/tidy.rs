@@ -216,7 +216,7 @@ fn statements_keep_to_the_portable_subset() {
                 assert!(!upper.contains(word), "{path}: {word} in {sql}");
             }
         }
-        let ways = ["execute", "execute_each", "first", "first_locked", "all", "all_locked"];
+        let ways = ["execute", "execute_each", "first", "first_each", "first_locked", "all", "all_locked"];
         let written: usize = ways.iter().map(|way| text.matches(&format!("tx.{way}(")).count()).sum();
         let named = text.matches("let sql = \"").count();
         assert_eq!(written, named, "{path}: every statement stands in `let sql`");

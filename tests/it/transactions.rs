@@ -96,6 +96,24 @@ async fn one_statement_for_many_rows_changes_each() {
     assert_eq!(read(&db).await, 5);
 }
 
+#[tokio::test]
+async fn one_question_for_many_rows_answers_each() {
+    let (_folder, db) = open();
+    let next = |names: &'static [&'static str]| {
+        let db = &db;
+        async move {
+            let answers = db.read::<_, Error, _>(move |tx| {
+                let sql = "SELECT next FROM counters WHERE name = $1";
+                let values: Vec<[Value<'_>; 1]> = names.iter().map(|name| [(*name).into()]).collect();
+                tx.first_each(sql, &values, |row| row.get::<i64>(0))
+            });
+            answers.await.unwrap()
+        }
+    };
+    assert_eq!(next(&["session_end", "none", "status_index", "none"]).await, [Some(1), None, Some(0), None]);
+    assert_eq!(next(&[]).await, []);
+}
+
 /// What a feature makes of whatever goes wrong.
 #[derive(Debug)]
 struct Own;

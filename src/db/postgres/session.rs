@@ -302,6 +302,28 @@ impl Session {
         })
     }
 
+    /// The rows that one statement answers for each of many rows of values, likewise.
+    pub(in crate::db) fn query_each<'v>(
+        &mut self,
+        sql: &'static str,
+        rows: &[impl AsRef<[Value<'v>]>],
+    ) -> Result<Vec<Vec<Row>>, Error> {
+        self.remember(|session| {
+            let mut statement = None;
+            for values in rows {
+                statement = session.prepared(sql, None, values.as_ref())?;
+            }
+            let (client, statement) = (&session.client, &statement);
+            let sent = rows.iter().map(|values| async move {
+                match statement {
+                    Some(statement) => client.query(statement, &as_parameters(values.as_ref())).await,
+                    None => client.query_typed(sql, &as_typed(values.as_ref())).await,
+                }
+            });
+            session.run(try_join_all(sent))
+        })
+    }
+
     pub(in crate::db) fn batch(&mut self, sql: &str) -> Result<(), Error> {
         self.remember(|session| session.run(session.client.batch_execute(sql)))
     }
