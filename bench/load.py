@@ -11,9 +11,9 @@ class Refused(Exception):
     pass
 
 
-def wrk_command(core, server, path, seconds, script=None, *arguments, header=None):
+def wrk_command(core, server, path, seconds, script=None, *arguments, header=None, callers=CALLERS):
     url = f"http://127.0.0.1:{server.port}{path}"
-    command = ["taskset", "-c", core, "wrk", "-t1", f"-c{CALLERS}", f"-d{seconds}s", "--timeout", "10s"]
+    command = ["taskset", "-c", core, "wrk", "-t1", f"-c{callers}", f"-d{seconds}s", "--timeout", "10s"]
     command += ["-H", header] if header else []
     command += ["-s", str(LUA / script)] if script else []
     return [*command, url, *(["--", *map(str, arguments)] if arguments else [])]

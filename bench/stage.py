@@ -86,15 +86,15 @@ class Stage(contextlib.ExitStack):
                 values[name].append(run())
         return values
 
-    def send(self, server, path="/", seconds=3, script=None, *arguments, header=None):
-        """Has 64 callers ask as much as they can; gives what was answered."""
-        command = load.wrk_command(LOAD_CORE, server, path, self.seconds(seconds), script, *arguments, header=header)
+    def send(self, server, path="/", seconds=3, script=None, *arguments, **how):
+        """Has callers, 64 by default, ask as much as they can; gives what was answered."""
+        command = load.wrk_command(LOAD_CORE, server, path, self.seconds(seconds), script, *arguments, **how)
         return load.read_wrk(subprocess.run(command, capture_output=True, text=True).stdout)
 
-    def rate(self, server, path="/", seconds=3, script=None, *arguments, header=None):
+    def rate(self, server, path="/", seconds=3, script=None, *arguments, **how):
         """Requests a second to a server on one core."""
         before = cpu_seconds(server.process)
-        answers = self.send(server, path, seconds, script, *arguments, header=header)
+        answers = self.send(server, path, seconds, script, *arguments, **how)
         return Rate(answers.a_second, (cpu_seconds(server.process) - before) / self.seconds(seconds))
 
     def replay(self, server, requests, seconds=3):

@@ -24,7 +24,7 @@ thread_local! {
 /// Ten random bytes for an identifier, which is no secret.
 ///
 /// # Panics
-/// As [`bytes`].
+/// As [`bytes()`].
 pub fn for_an_id() -> [u8; 10] {
     FOR_IDS.with_borrow_mut(|stock| {
         if stock.is_empty() {
