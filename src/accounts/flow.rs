@@ -1,6 +1,6 @@
 //! What can be done with accounts.
 
-use super::{Account, Error, Name, NewAccount, REPEATABLE, store};
+use super::{Account, Error, Made, Name, NewAccount, REPEATABLE, store};
 use crate::app::{self, App, Cx};
 use crate::audit::{self, Kind};
 use crate::base::email::Email;
@@ -16,6 +16,44 @@ use std::time::Instant;
 /// [`Error::EmailTaken`].
 pub fn create(tx: &mut Tx<'_>, account: &NewAccount) -> Result<(), Error> {
     if store::insert(tx, account)? { Ok(()) } else { Err(Error::EmailTaken) }
+}
+
+/// Adds many accounts likewise, and says what became of each.
+///
+/// # Errors
+/// If the database fails.
+pub fn create_each(tx: &mut Tx<'_>, accounts: &[&NewAccount]) -> Result<Vec<Made>, db::Error> {
+    let added = store::insert_each(tx, accounts)?;
+    let others: Vec<_> =
+        accounts.iter().zip(&added).filter(|(_, added)| !**added).map(|(account, _)| *account).collect();
+    let mut keys = store::keys_of(tx, &others)?.into_iter();
+    let of = |(account, added): (&&NewAccount, bool)| match added {
+        true => Made::Now,
+        false => of_mailbox(account, keys.next().flatten()).unwrap_or(Made::IdTaken),
+    };
+    Ok(accounts.iter().zip(added).map(of).collect())
+}
+
+/// What [`create_each`] would make of each. Nothing is changed, so of two that meet each other it sees nothing.
+///
+/// # Errors
+/// If the database fails.
+pub fn try_create_each(tx: &mut Tx<'_>, accounts: &[&NewAccount]) -> Result<Vec<Made>, db::Error> {
+    let keys = store::keys_of(tx, accounts)?;
+    let ids = store::are_ids_taken(tx, accounts)?;
+    let by_id = |is_taken| if is_taken { Made::IdTaken } else { Made::Now };
+    let of = |((account, key), is_taken): ((&&NewAccount, _), _)| {
+        of_mailbox(account, key).unwrap_or_else(|| by_id(is_taken))
+    };
+    Ok(accounts.iter().zip(keys).zip(ids).map(of).collect())
+}
+
+/// What the account of its mailbox is to a new one, by the key that it was made with; `None` if there is none.
+fn of_mailbox(account: &NewAccount, found: Option<Option<Vec<u8>>>) -> Option<Made> {
+    let same = |key: Option<Vec<u8>>| {
+        key.is_some() && key.as_deref() == account.idempotency_key.as_ref().map(|key| &key[..])
+    };
+    found.map(|key| if same(key) { Made::Before } else { Made::EmailTaken })
 }
 
 /// Refuses a mailbox that is taken, before work is spent on a new account. [`create`] decides.
@@ -143,7 +181,7 @@ pub async fn find(cx: &Cx, id_or_email: &str) -> Result<Account, Error> {
         .await
 }
 
-/// Accounts in the order in which they were made, at most `limit`, from the one after `after` on.
+/// Accounts in the order of their ids, which is that of their making but for imported ids, at most `limit`, from the one after `after` on.
 ///
 /// # Errors
 /// If the database fails.

@@ -75,6 +75,19 @@ pub struct NewAccount {
     pub idempotency_key: Option<[u8; 32]>,
 }
 
+/// What became of one account of many that were to be made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Made {
+    /// It was made.
+    Now,
+    /// It was made before, with the same key.
+    Before,
+    /// Not, since another account has its mailbox.
+    EmailTaken,
+    /// Not, since another account has its id.
+    IdTaken,
+}
+
 /// An account as an operator sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Account {

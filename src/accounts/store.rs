@@ -3,22 +3,50 @@
 use super::{Account, NewAccount};
 use crate::base::id::AccountId;
 use crate::base::time::Timestamp;
-use crate::db::{Error, Lock, Row, Tx};
+use crate::db::{Error, Lock, Row, Tx, Value};
 use crate::profiles::Profile;
 
 /// Adds an account unless its mailbox is taken. Says whether it did.
 pub(crate) fn insert(tx: &mut Tx<'_>, account: &NewAccount) -> Result<bool, Error> {
     let sql = "INSERT INTO accounts (id, email, email_key, name, created_at, idempotency_key)
         VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (email_key) DO NOTHING";
-    let values = [
+    Ok(tx.execute(sql, &values(account))? == 1)
+}
+
+/// Adds accounts, but for those whose mailbox or id is taken. Says of each whether it did.
+pub(crate) fn insert_each(tx: &mut Tx<'_>, accounts: &[&NewAccount]) -> Result<Vec<bool>, Error> {
+    let sql = "INSERT INTO accounts (id, email, email_key, name, created_at, idempotency_key)
+        VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING";
+    let rows: Vec<[Value<'_>; 6]> = accounts.iter().map(|account| values(account)).collect();
+    Ok(tx.execute_each(sql, &rows)?.into_iter().map(|changed| changed == 1).collect())
+}
+
+fn values(account: &NewAccount) -> [Value<'_>; 6] {
+    [
         account.id.0.into(),
         account.email.as_typed().into(),
         account.email.key().into(),
         account.name.as_str().into(),
         account.created_at.into(),
         account.idempotency_key.as_ref().map(<[u8; 32]>::as_slice).into(),
-    ];
-    Ok(tx.execute(sql, &values)? == 1)
+    ]
+}
+
+/// For each of these accounts the key that the one of its mailbox was made with, if there is one.
+pub(crate) fn keys_of(
+    tx: &mut Tx<'_>,
+    accounts: &[&NewAccount],
+) -> Result<Vec<Option<Option<Vec<u8>>>>, Error> {
+    let sql = "SELECT idempotency_key FROM accounts WHERE email_key = $1";
+    let rows: Vec<[Value<'_>; 1]> = accounts.iter().map(|account| [account.email.key().into()]).collect();
+    tx.first_each(sql, &rows, |row| row.get(0))
+}
+
+/// Of each of these accounts, whether one has its id.
+pub(crate) fn are_ids_taken(tx: &mut Tx<'_>, accounts: &[&NewAccount]) -> Result<Vec<bool>, Error> {
+    let sql = "SELECT 1 FROM accounts WHERE id = $1";
+    let rows: Vec<[Value<'_>; 1]> = accounts.iter().map(|account| [account.id.0.into()]).collect();
+    Ok(tx.first_each(sql, &rows, |_| Ok(()))?.iter().map(Option::is_some).collect())
 }
 
 /// What an account shows.
@@ -69,7 +97,7 @@ pub(crate) fn find_by_email(tx: &mut Tx<'_>, email_key: &str) -> Result<Option<A
     tx.first(sql, &[email_key.into()], read)
 }
 
-/// Accounts by the order in which they were made, from the one after `after` on.
+/// Accounts by the order of their ids, from the one after `after` on.
 pub(crate) fn page(tx: &mut Tx<'_>, after: AccountId, limit: i64) -> Result<Vec<Account>, Error> {
     let sql = "SELECT id, email, name, created_at, disabled_at FROM accounts
         WHERE id > $1 ORDER BY id LIMIT $2";

@@ -44,6 +44,8 @@ macro_rules! events {
 events! {
     /// An account was made.
     SignUp = "sign-up",
+    /// Accounts were brought in from elsewhere; the detail says how many.
+    AccountImport = "account-import",
     /// A password was checked at a login.
     Login = "login",
     /// The present password was checked before a change.

@@ -33,7 +33,7 @@ macro_rules! identifier {
 }
 
 identifier! {
-    /// An account's identifier: `sub` in its tokens and `public_id` in the API. Never given twice.
+    /// An account's identifier: `sub` in its tokens and `public_id` in the API. Never given twice, but to a deleted account that an import makes again.
     AccountId
 }
 

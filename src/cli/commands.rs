@@ -12,10 +12,18 @@ pub(super) fn user() -> Command {
     group("user", "Look after accounts")
         .after_help("Example: claviger user list")
         .subcommand(
-            operator("list", "List the accounts, oldest first", "claviger user list --limit 20 --json")
-                .arg(json())
-                .arg(limit("How many; 100 where it is missing"))
-                .arg(text("after", "ID", "Those after this one, as the last line of the page before")),
+            operator(
+                "list",
+                "List the accounts in the order of their ids: oldest first, but for imported ids",
+                "claviger user list --limit 20 --json",
+            )
+            .arg(json())
+            .arg(limit("How many; 100 where it is missing"))
+            .arg(text(
+                "after",
+                "ID",
+                "Those after this one, as the last line of the page before",
+            )),
         )
         .subcommand(
             operator("show", "Show an account", "claviger user show alice@example.org")

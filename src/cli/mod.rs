@@ -1,6 +1,6 @@
 //! The command line. Each command is a thin way into the same flows that the API uses.
 //!
-//! Exit codes: 0 done, 1 failed (the message says why), 2 wrong usage or settings.
+//! Exit codes: 0 done, 1 failed (the message says why), 2 wrong usage or settings, 3 done but for what was refused.
 
 #![allow(clippy::print_stderr)] // Here people are spoken to.
 
@@ -9,7 +9,9 @@ mod audit;
 mod commands;
 mod config;
 mod database;
+mod import;
 mod key;
+mod lines;
 mod logging;
 mod offline;
 mod progress;
@@ -33,6 +35,7 @@ use std::process::ExitCode;
 
 const FAILED: u8 = 1;
 const WRONG: u8 = 2;
+const REFUSED: u8 = 3;
 
 /// Settings that the commands beside `serve` and `config` take as flags.
 const SHORT: &[&str] =
@@ -56,6 +59,7 @@ pub fn main() -> ExitCode {
         Some(("token", args)) => token::run(args),
         Some(("audit", args)) => audit::run(args),
         Some(("database", args)) => database::run(args),
+        Some(("import", args)) => import::run(args),
         Some(("completions", args)) => Ok(completions(args)),
         _ => Err(ExitCode::from(WRONG)),
     };
@@ -79,6 +83,7 @@ pub fn command() -> Command {
         .subcommand(commands::api_key())
         .subcommand(audit_command())
         .subcommand(database::command())
+        .subcommand(import::command())
         .subcommand(
             leaf("completions", "Print a completion script for a shell", "claviger completions bash")
                 .arg(Arg::new("shell").value_name("SHELL").required(true).value_parser(value_parser!(Shell))),

@@ -1,12 +1,48 @@
-//! How far a copy is: a bar where standard error is a terminal, else a line for each table.
+//! How far a command is: a bar where standard error is a terminal. Else a copy tells of each table.
 
 use crate::db::copy::{Stage, Watch};
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{HumanCount, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::cell::Cell;
+use std::fmt::Display;
 use std::io::IsTerminal as _;
 use std::time::Duration;
 
 const FORM: &str = "{prefix} [{wide_bar:.cyan}] {human_pos}/{human_len} rows, {eta} left  {msg}";
+
+const OF_A_FILE: &str = "{prefix} [{wide_bar:.cyan}] {msg}, {eta} left";
+
+const OF_A_STREAM: &str = "{prefix} {msg}";
+
+/// Tells how much of a file is read, on a terminal.
+pub(super) struct Reading(ProgressBar);
+
+impl Reading {
+    /// Of so many bytes, if that is known.
+    pub(super) fn new(bytes: Option<u64>) -> Self {
+        let bar = bytes.map_or_else(ProgressBar::no_length, ProgressBar::new);
+        if let Ok(style) = ProgressStyle::with_template(bytes.map_or(OF_A_STREAM, |_| OF_A_FILE)) {
+            bar.set_style(style.progress_chars("=> "));
+        }
+        bar.set_prefix("importing");
+        Self(bar)
+    }
+
+    /// So much is read.
+    pub(super) fn at(&self, bytes: u64, lines: u64) {
+        self.0.set_message(format!("{} lines", HumanCount(lines)));
+        self.0.set_position(bytes);
+    }
+
+    /// Writes a line to standard error, above the bar.
+    pub(super) fn say(&self, line: impl Display) {
+        self.0.suspend(|| eprintln!("{line}"));
+    }
+
+    /// Takes the bar away.
+    pub(super) fn end(&self) {
+        self.0.finish_and_clear();
+    }
+}
 
 /// Tells of a copy on standard error.
 pub(super) struct Progress {

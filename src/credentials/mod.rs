@@ -6,6 +6,7 @@
 
 pub mod api;
 pub mod flow;
+pub mod import;
 pub(crate) mod store;
 
 use crate::accounts::{self, Name};

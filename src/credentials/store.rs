@@ -2,7 +2,7 @@
 
 use crate::base::id::AccountId;
 use crate::base::time::Timestamp;
-use crate::db::{Error, Lock, Row, Tx};
+use crate::db::{Error, Lock, Row, Tx, Value};
 
 /// An account and its stored hash.
 #[derive(Clone, Debug)]
@@ -20,6 +20,18 @@ pub(crate) fn insert(tx: &mut Tx<'_>, account: AccountId, phc: &str, now: Timest
     let sql = "INSERT INTO passwords (account_id, phc, updated_at) VALUES ($1, $2, $3)";
     tx.execute(sql, &[account.0.into(), phc.into(), now.into()])?;
     Ok(())
+}
+
+/// Stores the first hashes of several accounts.
+pub(crate) fn insert_each(
+    tx: &mut Tx<'_>,
+    hashes: &[(AccountId, &str)],
+    now: Timestamp,
+) -> Result<(), Error> {
+    let sql = "INSERT INTO passwords (account_id, phc, updated_at) VALUES ($1, $2, $3)";
+    let rows: Vec<[Value<'_>; 3]> =
+        hashes.iter().map(|(account, phc)| [account.0.into(), (*phc).into(), now.into()]).collect();
+    tx.execute_each(sql, &rows).map(drop)
 }
 
 /// The account of a mailbox.

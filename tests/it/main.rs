@@ -31,6 +31,8 @@ mod hang_up;
 mod hashing;
 mod health;
 mod hygiene;
+mod import;
+mod import_beside;
 mod keys;
 mod limits;
 mod login;

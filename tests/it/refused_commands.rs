@@ -46,13 +46,14 @@ async fn who_or_what_is_not_there_is_said() {
 }
 
 /// Commands of every kind.
-const EACH: [&[&str]; 6] = [
+const EACH: [&[&str]; 7] = [
     &["user", "list"],
     &["user", "disable", "alice@example.org"],
     &["session", "list", "alice@example.org"],
     &["session", "revoke", "--user", "alice@example.org"],
     &["api-key", "list"],
     &["api-key", "create", "--name", "x", "--scope", "revoke"],
+    &["import", "-"],
 ];
 
 #[tokio::test]

@@ -1,7 +1,9 @@
 //! Making an account with its password, changing the password, and closing the account.
 
+mod import;
 mod verify;
 
+pub use import::{import, try_import};
 pub use verify::{Verified, Who, log_wrong, verify};
 
 use super::{Error, Password, store};

@@ -108,6 +108,8 @@ impl Sqlite {
         let path = data_dir.join(FILE);
         let connection = connect(&path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
         connection.pragma_update(None, "synchronous", "full")?;
+        // An import changes thousands of pages at once: each is read once and written once then. In KiB.
+        connection.pragma_update(None, "cache_size", -65536)?;
         migrate::expect_current(&mut Tx(On::Sqlite(&connection)))?;
         Self::with_writer(path, connection, None)
     }
