@@ -21,7 +21,7 @@ const WRITTEN: [(&str, &str); 8] = [
 /// The address in the log of the one request that was sent with these headers.
 async fn logged(arguments: &[&str], headers: &[(&str, &str)]) -> (u16, String) {
     let folder = tempfile::tempdir().unwrap();
-    let mut program = Program::serve(folder.path(), arguments);
+    let mut program = Program::serve(folder.path(), &[arguments, &["--log-level", "debug"]].concat());
     let client = reqwest::Client::builder().no_proxy().build().unwrap();
     let request = client.get(format!("{}/docs", program.url));
     let answer =

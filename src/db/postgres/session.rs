@@ -8,7 +8,7 @@
 
 use super::access::Access;
 use super::failure::{Failure, Then, chain};
-use super::values::{check, type_of};
+use super::values::{as_parameters, as_typed, check};
 use crate::db::{Error, Lock, Value};
 use futures_util::future::{join3, try_join_all};
 use std::borrow::Cow;
@@ -18,7 +18,6 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::runtime::Runtime;
 use tokio::task::JoinHandle;
-use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, Config, Row, SimpleQueryMessage, Statement};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
@@ -381,14 +380,6 @@ impl Session {
             Err(_) => Err(Failure::lost("the server does not answer")),
         }
     }
-}
-
-fn as_parameters<'a>(values: &'a [Value<'_>]) -> Vec<&'a (dyn ToSql + Sync)> {
-    values.iter().map(|value| value as &(dyn ToSql + Sync)).collect()
-}
-
-fn as_typed<'a>(values: &'a [Value<'_>]) -> Vec<(&'a (dyn ToSql + Sync), Type)> {
-    values.iter().map(|value| (value as &(dyn ToSql + Sync), type_of(value))).collect()
 }
 
 /// A query that holds its rows.

@@ -20,6 +20,16 @@ pub(in crate::db) const WORDS: &[(&str, &str)] = &[
     (" @options", ""),
 ];
 
+/// Values for a prepared statement.
+pub(super) fn as_parameters<'a>(values: &'a [Value<'_>]) -> Vec<&'a (dyn ToSql + Sync)> {
+    values.iter().map(|value| value as &(dyn ToSql + Sync)).collect()
+}
+
+/// Values for a statement that is not prepared.
+pub(super) fn as_typed<'a>(values: &'a [Value<'_>]) -> Vec<(&'a (dyn ToSql + Sync), Type)> {
+    values.iter().map(|value| (value as &(dyn ToSql + Sync), type_of(value))).collect()
+}
+
 /// Whether a statement takes these values. Asked before anything is sent: what then fails is the connection.
 pub(super) fn check(types: &[Type], values: &[Value<'_>]) -> Result<(), Failure> {
     if types.len() != values.len() {
