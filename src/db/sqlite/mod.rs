@@ -21,12 +21,16 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
+use std::time::Duration;
 use tokio::sync::oneshot;
 
 const FILE: &str = "claviger.db";
 
 /// Most closures in one commit; bounds how long the first of them waits.
 const GROUP: usize = 256;
+
+/// How long the writer waits for others where several came last time: who comes in meanwhile shares the sync.
+const GATHER: Duration = Duration::from_micros(500);
 
 /// Most closures waiting for the writer; past that callers are told to come back.
 const QUEUE: usize = 4096;
@@ -111,8 +115,6 @@ impl Sqlite {
         let path = data_dir.join(FILE);
         let connection = connect(&path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
         connection.pragma_update(None, "synchronous", "full")?;
-        // An import changes thousands of pages at once: each is read once and written once then. In KiB.
-        connection.pragma_update(None, "cache_size", -65536)?;
         migrate::expect_current(&mut Tx(On::Sqlite(&connection)))?;
         Self::with_writer(path, connection, None)
     }
@@ -225,10 +227,12 @@ fn run(connection: &Connection, sql: &str) -> Result<(), Error> {
 
 fn connect(path: &Path, access: OpenFlags) -> Result<Connection, Error> {
     let connection = Connection::open_with_flags(path, access | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
-    connection.busy_timeout(std::time::Duration::from_secs(2))?;
+    connection.busy_timeout(Duration::from_secs(2))?;
     connection.pragma_update(None, "foreign_keys", true)?;
     // What is deleted is overwritten: a deleted account's data does not linger in free pages.
     connection.pragma_update(None, "secure_delete", true)?;
+    // In KiB, taken as it is needed: with a million accounts a read finds its page, and an import writes each once.
+    connection.pragma_update(None, "cache_size", -65536)?;
     connection.set_prepared_statement_cache_capacity(128);
     // Otherwise statements are planned anew for other values, which takes longer than to run them.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
@@ -287,9 +291,14 @@ where
 }
 
 fn run_writer(connection: &Connection, queue: &Receiver<Box<dyn Job>>) {
+    let mut several = false;
     while let Ok(first) = queue.recv() {
+        if several {
+            std::thread::sleep(GATHER);
+        }
         let mut group = vec![first];
         group.extend(queue.try_iter().take(GROUP - 1));
+        several = group.len() > 1;
         let failure = commit_group(connection, &mut group).err();
         if failure.is_some() && !connection.is_autocommit() {
             let _ = connection.execute_batch("ROLLBACK");
