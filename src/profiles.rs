@@ -2,9 +2,8 @@
 //! that is good still gets its answer.
 
 use crate::base::id::AccountId;
-use lru::LruCache;
+use crate::base::recent::Recent;
 use std::fmt;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// The most that are remembered: about 30 MB.
 const MOST: usize = 100_000;
@@ -19,46 +18,35 @@ pub struct Profile {
 }
 
 /// The profiles that were read last.
-pub struct Profiles(Mutex<LruCache<AccountId, Profile>>);
+pub struct Profiles(Recent<AccountId, Profile>);
 
 impl Default for Profiles {
     fn default() -> Self {
-        Self(Mutex::new(LruCache::unbounded()))
+        Self(Recent::new(MOST))
     }
 }
 
 /// How many; they are personal.
 impl fmt::Debug for Profiles {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Profiles({})", self.lock().len())
+        write!(f, "Profiles({})", self.0.count())
     }
 }
 
 impl Profiles {
     /// Remembers a profile as it is now.
     pub fn remember(&self, id: AccountId, profile: &Profile) {
-        let mut known = self.lock();
-        // Nothing is written anew that has not changed.
-        if known.get(&id) != Some(profile) {
-            known.put(id, profile.clone());
-            if known.len() > MOST {
-                known.pop_lru();
-            }
-        }
+        self.0.remember(id, profile);
     }
 
     /// Forgets that of an account that is gone.
     pub fn forget(&self, id: AccountId) {
-        self.lock().pop(&id);
+        self.0.forget(&id);
     }
 
     /// The profile as it was last read.
     pub fn recall(&self, id: AccountId) -> Option<Profile> {
-        self.lock().get(&id).cloned()
-    }
-
-    fn lock(&self) -> MutexGuard<'_, LruCache<AccountId, Profile>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.recall(&id)
     }
 }
 

@@ -6,5 +6,6 @@ pub mod email;
 pub mod id;
 pub mod json;
 pub mod random;
+pub mod recent;
 pub mod text;
 pub mod time;

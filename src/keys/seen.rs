@@ -4,10 +4,9 @@
 //! ended sessions are asked for at each request, as of any token. Only a digest of the token is kept.
 
 use crate::base::id::{AccountId, SessionId};
+use crate::base::recent::Recent;
 use claviger_crypto::jwt::Lifetime;
-use lru::LruCache;
 use std::fmt;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Callers on many cores do not wait for each other: the digest says which part.
 const PARTS: usize = 16;
@@ -29,39 +28,35 @@ pub struct Known {
 }
 
 /// The tokens that were verified last, by their SHA-256 digests.
-pub struct Seen([Mutex<LruCache<[u8; 32], Known>>; PARTS]);
+pub struct Seen([Recent<[u8; 32], Known>; PARTS]);
 
 impl Default for Seen {
     fn default() -> Self {
-        Self(std::array::from_fn(|_| Mutex::new(LruCache::unbounded())))
+        Self(std::array::from_fn(|_| Recent::new(MOST)))
     }
 }
 
 /// How many.
 impl fmt::Debug for Seen {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Seen({})", (0..PARTS).map(|part| self.part(part).len()).sum::<usize>())
+        write!(f, "Seen({})", self.0.iter().map(Recent::count).sum::<usize>())
     }
 }
 
 impl Seen {
     /// What is known of a token.
     pub fn recall(&self, digest: &[u8; 32]) -> Option<Known> {
-        self.part(digest[0].into()).get(digest).copied()
+        self.part(digest).recall(digest)
     }
 
     /// Remembers a token that was verified.
     pub fn remember(&self, digest: [u8; 32], known: Known) {
-        let mut part = self.part(digest[0].into());
-        part.put(digest, known);
-        if part.len() > MOST {
-            part.pop_lru();
-        }
+        self.part(&digest).remember(digest, &known);
     }
 
     #[allow(clippy::indexing_slicing)] // The remainder is within.
-    fn part(&self, number: usize) -> MutexGuard<'_, LruCache<[u8; 32], Known>> {
-        self.0[number % PARTS].lock().unwrap_or_else(PoisonError::into_inner)
+    fn part(&self, digest: &[u8; 32]) -> &Recent<[u8; 32], Known> {
+        &self.0[usize::from(digest[0]) % PARTS]
     }
 }
 
