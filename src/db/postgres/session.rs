@@ -224,11 +224,8 @@ impl Session {
 
     pub(in crate::db) fn execute(&mut self, sql: &'static str, values: &[Value<'_>]) -> Result<usize, Error> {
         self.remember(|session| {
-            let changed = match session.prepared(sql, None, values)? {
-                Some(statement) => session.run(session.client.execute(&statement, &as_parameters(values)))?,
-                None => session.run(session.client.execute_typed(sql, &as_typed(values)))?,
-            };
-            Ok(usize::try_from(changed).unwrap_or(usize::MAX))
+            let statement = session.prepared(sql, None, values)?;
+            session.run(changed(&session.client, statement.as_ref(), sql, values))
         })
     }
 
@@ -242,9 +239,9 @@ impl Session {
             let opening = opening.clone();
             return self.noting(|session| session.swap(&opening, sql, values));
         }
-        self.remember(|session| match session.prepared(sql, lock, values)? {
-            Some(statement) => session.run(session.client.query(&statement, &as_parameters(values))),
-            None => session.run(session.client.query_typed(&locking(sql, lock), &as_typed(values))),
+        self.remember(|session| {
+            let statement = session.prepared(sql, lock, values)?;
+            session.run(answered(&session.client, statement.as_ref(), &locking(sql, lock), values))
         })
     }
 
@@ -265,12 +262,7 @@ impl Session {
                 None => Ok(()),
             }
         };
-        let rows = async {
-            match &statement {
-                Some(statement) => client.query(statement, &as_parameters(values)).await,
-                None => client.query_typed(sql, &as_typed(values)).await,
-            }
-        };
+        let rows = answered(client, statement.as_ref(), sql, values);
         self.run(async {
             // Sent in this order. Where one fails, PostgreSQL refuses the rest, and its COMMIT rolls back.
             let (begun, rows, committed) = join3(begin, rows, client.batch_execute("COMMIT")).await;
@@ -285,19 +277,10 @@ impl Session {
         rows: &[impl AsRef<[Value<'v>]>],
     ) -> Result<Vec<usize>, Error> {
         self.remember(|session| {
-            let mut statement = None;
-            for values in rows {
-                statement = session.prepared(sql, None, values.as_ref())?;
-            }
-            let (client, statement) = (&session.client, &statement);
-            let sent = rows.iter().map(|values| async move {
-                match statement {
-                    Some(statement) => client.execute(statement, &as_parameters(values.as_ref())).await,
-                    None => client.execute_typed(sql, &as_typed(values.as_ref())).await,
-                }
-            });
-            let changed = session.run(try_join_all(sent))?;
-            Ok(changed.into_iter().map(|changed| usize::try_from(changed).unwrap_or(usize::MAX)).collect())
+            let statement = session.prepared_for_each(sql, rows)?;
+            let (client, statement) = (&session.client, statement.as_ref());
+            let sent = rows.iter().map(|values| changed(client, statement, sql, values.as_ref()));
+            session.run(try_join_all(sent))
         })
     }
 
@@ -308,17 +291,9 @@ impl Session {
         rows: &[impl AsRef<[Value<'v>]>],
     ) -> Result<Vec<Vec<Row>>, Error> {
         self.remember(|session| {
-            let mut statement = None;
-            for values in rows {
-                statement = session.prepared(sql, None, values.as_ref())?;
-            }
-            let (client, statement) = (&session.client, &statement);
-            let sent = rows.iter().map(|values| async move {
-                match statement {
-                    Some(statement) => client.query(statement, &as_parameters(values.as_ref())).await,
-                    None => client.query_typed(sql, &as_typed(values.as_ref())).await,
-                }
-            });
+            let statement = session.prepared_for_each(sql, rows)?;
+            let (client, statement) = (&session.client, statement.as_ref());
+            let sent = rows.iter().map(|values| answered(client, statement, sql, values.as_ref()));
             session.run(try_join_all(sent))
         })
     }
@@ -347,6 +322,15 @@ impl Session {
         };
         check(statement.params(), values)?;
         Ok(Some(statement))
+    }
+
+    /// The same for many rows of values, all of which it must take.
+    fn prepared_for_each<'v>(
+        &mut self,
+        sql: &'static str,
+        rows: &[impl AsRef<[Value<'v>]>],
+    ) -> Result<Option<Statement>, Failure> {
+        rows.iter().try_fold(None, |_, values| self.prepared(sql, None, values.as_ref()))
     }
 
     /// Runs a step of the transaction unless an earlier one has failed.
@@ -380,6 +364,33 @@ impl Session {
             Err(_) => Err(Failure::lost("the server does not answer")),
         }
     }
+}
+
+/// The rows that a statement answers, prepared or not.
+async fn answered(
+    client: &Client,
+    statement: Option<&Statement>,
+    sql: &str,
+    values: &[Value<'_>],
+) -> Result<Vec<Row>, tokio_postgres::Error> {
+    match statement {
+        Some(statement) => client.query(statement, &as_parameters(values)).await,
+        None => client.query_typed(sql, &as_typed(values)).await,
+    }
+}
+
+/// How many rows a statement changes, prepared or not.
+async fn changed(
+    client: &Client,
+    statement: Option<&Statement>,
+    sql: &str,
+    values: &[Value<'_>],
+) -> Result<usize, tokio_postgres::Error> {
+    let changed = match statement {
+        Some(statement) => client.execute(statement, &as_parameters(values)).await,
+        None => client.execute_typed(sql, &as_typed(values)).await,
+    };
+    changed.map(|changed| usize::try_from(changed).unwrap_or(usize::MAX))
 }
 
 /// A query that holds its rows.
