@@ -1,6 +1,6 @@
 //! What a change of one statement promises, on either engine, and how PostgreSQL is asked for it.
 
-use crate::harness::{Database, Way, database, on_postgres, open_db, settings, url_of};
+use crate::harness::{Way, database, new_db, on_postgres, open_at, settings, url_of};
 use claviger::base::time::Timestamp;
 use claviger::db::{Db, Error, Tx};
 use std::sync::Arc;
@@ -8,17 +8,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
-const NOW: Timestamp = Timestamp::from_seconds(0);
-
-fn open() -> (TempDir, Db) {
-    let folder = tempfile::tempdir().unwrap();
-    let db = open_db(folder.path(), NOW);
-    (folder, db)
-}
-
 /// With one connection, which goes a way that the test can cut.
 fn behind() -> (TempDir, Arc<Way>, Db) {
-    let (folder, _) = open();
+    let (folder, _) = new_db();
     let url = url_of(folder.path()).unwrap();
     let way = Way::to(&url);
     let db = Db::open_beside(&settings(folder.path(), Some(&way.url(&url)))).unwrap();
@@ -41,20 +33,9 @@ fn counter(folder: &TempDir) -> i64 {
     database(folder.path()).query_row(sql, [], |row| row.get(0)).unwrap()
 }
 
-/// Has a deferred trigger do `body` at each commit that changed the counters.
-fn at_commit(database: &Database, body: &str) {
-    let sql = format!(
-        "CREATE SEQUENCE commits;
-        CREATE FUNCTION at_commit() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {body} RETURN NULL; END $$;
-        CREATE CONSTRAINT TRIGGER at_commit AFTER UPDATE ON counters DEFERRABLE INITIALLY DEFERRED
-            FOR EACH ROW EXECUTE FUNCTION at_commit()"
-    );
-    database.execute_batch(&sql).unwrap();
-}
-
 #[tokio::test]
 async fn where_the_statement_changes_nothing_the_rest_decides() {
-    let (folder, db) = open();
+    let (folder, db) = new_db();
     for round in 0..40 {
         assert_eq!(swapped(&db, round).await.unwrap(), round + 1);
         assert_eq!(swapped(&db, round).await.unwrap(), -1);
@@ -69,7 +50,7 @@ async fn where_the_statement_changes_nothing_the_rest_decides() {
 
 #[tokio::test]
 async fn a_statement_that_fails_leaves_nothing() {
-    let (folder, db) = open();
+    let (folder, db) = new_db();
     for round in 0..3 {
         let failed = db.swap_or_write(
             |tx| {
@@ -86,7 +67,7 @@ async fn a_statement_that_fails_leaves_nothing() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn of_all_who_swap_the_same_one_does() {
-    let (folder, db) = open();
+    let (folder, db) = new_db();
     for round in 0..20 {
         let mut callers = tokio::task::JoinSet::new();
         for _ in 0..8 {
@@ -116,7 +97,7 @@ async fn it_is_one_statement_on_postgres() {
     if !on_postgres() {
         return;
     }
-    let (folder, db) = open();
+    let (folder, db) = new_db();
     let two = db.swap_or_write(
         |tx| {
             let first = next(tx, 0)?;
@@ -137,9 +118,9 @@ async fn a_conflict_is_tried_again() {
     if !on_postgres() {
         return;
     }
-    let (folder, db) = open();
+    let (folder, db) = new_db();
     let fail = "IF nextval('commits') < 5 THEN RAISE EXCEPTION 'on purpose' USING ERRCODE = '40001'; END IF;";
-    at_commit(&database(folder.path()), fail);
+    database(folder.path()).at_commit(fail);
     assert_eq!((swapped(&db, 0).await.unwrap(), counter(&folder)), (1, 1));
 }
 
@@ -148,15 +129,13 @@ async fn a_connection_that_is_lost_is_replaced() {
     if !on_postgres() {
         return;
     }
-    let (folder, db) = open();
-    let cut = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
-        WHERE application_name = 'claviger' AND datname = current_database()";
+    let (folder, db) = new_db();
     for round in 0..5 {
         assert_eq!(swapped(&db, round).await.unwrap(), round + 1);
-        database(folder.path()).query_row(cut, [], |row| row.get::<_, i64>(0)).unwrap();
+        database(folder.path()).cut_servers();
     }
     let lose = "IF nextval('commits') < 3 THEN PERFORM pg_terminate_backend(pg_backend_pid()); END IF;";
-    at_commit(&database(folder.path()), lose);
+    database(folder.path()).at_commit(lose);
     assert_eq!((swapped(&db, 5).await.unwrap(), counter(&folder)), (6, 6), "also at the commit");
 }
 
@@ -165,8 +144,8 @@ async fn where_every_connection_is_lost_nobody_knows() {
     if !on_postgres() {
         return;
     }
-    let (folder, db) = open();
-    at_commit(&database(folder.path()), "PERFORM pg_terminate_backend(pg_backend_pid());");
+    let (folder, db) = new_db();
+    database(folder.path()).at_commit("PERFORM pg_terminate_backend(pg_backend_pid());");
     let tries = Arc::new(AtomicUsize::new(0));
     let counted = tries.clone();
     let swap = move |tx: &mut Tx<'_>| {
@@ -203,10 +182,10 @@ async fn what_is_never_answered_is_told_in_time() {
     if !on_postgres() {
         return;
     }
-    let (folder, _) = open();
+    let (folder, _) = new_db();
     let url = url_of(folder.path()).unwrap();
     let way = Way::to(&url);
-    let db = crate::harness::open_at(folder.path(), &way.url(&url), NOW).unwrap();
+    let db = open_at(folder.path(), &way.url(&url), Timestamp::from_seconds(0)).unwrap();
     way.hush();
     let (started, lost) = (Instant::now(), swapped(&db, 0).await);
     assert!(started.elapsed() < Duration::from_secs(2), "{:?}", started.elapsed());

@@ -1,21 +1,12 @@
 //! What a transaction promises, on either engine, and what only PostgreSQL puts to the test.
 
-use crate::harness::{Database, count, database, on_postgres, open_db, settings, url_of};
+use crate::harness::{count, database, new_db, on_postgres, settings, url_of};
 use claviger::base::time::Timestamp;
 use claviger::db::{Db, Error, Lock, Tx, Value};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
-use tempfile::TempDir;
 use tokio::task::JoinSet;
-
-const NOW: Timestamp = Timestamp::from_seconds(0);
-
-fn open() -> (TempDir, Db) {
-    let folder = tempfile::tempdir().unwrap();
-    let db = open_db(folder.path(), NOW);
-    (folder, db)
-}
 
 fn next(tx: &mut Tx<'_>) -> Result<i64, Error> {
     let sql = "SELECT next FROM counters WHERE name = 'status_index'";
@@ -38,7 +29,7 @@ fn next_held(tx: &mut Tx<'_>) -> Result<i64, Error> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn what_is_held_stays_as_it_was_read() {
-    let (_folder, db) = open();
+    let (_folder, db) = new_db();
     let mut writers = JoinSet::new();
     for _ in 0..16 {
         let db = db.clone();
@@ -64,7 +55,7 @@ async fn what_is_held_stays_as_it_was_read() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn who_is_serializable_is_alone_in_effect() {
-    let (_folder, db) = open();
+    let (_folder, db) = new_db();
     let mut writers = JoinSet::new();
     for _ in 0..3 {
         let db = db.clone();
@@ -84,7 +75,7 @@ async fn who_is_serializable_is_alone_in_effect() {
 
 #[tokio::test]
 async fn one_statement_for_many_rows_changes_each() {
-    let (_folder, db) = open();
+    let (_folder, db) = new_db();
     let rows = [[("status_index", 5)], [("session_end", 6)], [("none", 7)]];
     let changed = db.write::<_, Error, _>(move |tx| {
         let sql = "UPDATE counters SET next = $1 WHERE name = $2";
@@ -98,7 +89,7 @@ async fn one_statement_for_many_rows_changes_each() {
 
 #[tokio::test]
 async fn one_question_for_many_rows_answers_each() {
-    let (_folder, db) = open();
+    let (_folder, db) = new_db();
     let next = |names: &'static [&'static str]| {
         let db = &db;
         async move {
@@ -126,7 +117,7 @@ impl From<Error> for Own {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_conflict_is_seen_behind_a_features_own_error() {
-    let (_folder, db) = open();
+    let (_folder, db) = new_db();
     let mut writers = JoinSet::new();
     for _ in 0..4 {
         let db = db.clone();
@@ -144,7 +135,7 @@ async fn a_conflict_is_seen_behind_a_features_own_error() {
 
 #[tokio::test]
 async fn what_a_closure_refuses_leaves_nothing() {
-    let (_folder, db) = open();
+    let (_folder, db) = new_db();
     let refused = db.write::<usize, _, _>(|tx| set(tx, 7).map_err(|_| Own).and(Err(Own))).await;
     assert!(matches!(refused, Err(Own)));
     let panicked = db.write::<(), Error, _>(|tx| set(tx, 7).map(|_| panic!("on purpose"))).await;
@@ -155,14 +146,14 @@ async fn what_a_closure_refuses_leaves_nothing() {
 
 #[tokio::test]
 async fn a_reader_cannot_write() {
-    let (_folder, db) = open();
+    let (_folder, db) = new_db();
     assert!(db.read(|tx| set(tx, 7)).await.is_err());
     assert_eq!(read(&db).await, 0);
 }
 
 #[tokio::test]
 async fn values_come_back_as_they_went() {
-    let (_folder, db) = open();
+    let (_folder, db) = new_db();
     let (id, at) = (uuid::Uuid::from_bytes([7; 16]), Timestamp::from_micros(-1));
     let name = "naïve \u{1f511} '; DROP TABLE accounts; --";
     db.write::<_, Error, _>(move |tx| {
@@ -191,7 +182,7 @@ async fn a_failed_statement_that_is_hushed_up_fails_its_transaction_on_postgres(
     if !on_postgres() {
         return;
     }
-    let (_folder, db) = open();
+    let (_folder, db) = new_db();
     let hushed = db
         .write::<_, Error, _>(|tx| {
             set(tx, 7)?;
@@ -203,25 +194,14 @@ async fn a_failed_statement_that_is_hushed_up_fails_its_transaction_on_postgres(
     assert_eq!(read(&db).await, 0, "a COMMIT would have been a quiet rollback");
 }
 
-/// Has a deferred trigger do `body` at each commit that changed the counters.
-fn at_commit(database: &Database, body: &str) {
-    let sql = format!(
-        "CREATE SEQUENCE commits;
-        CREATE FUNCTION at_commit() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {body} RETURN NULL; END $$;
-        CREATE CONSTRAINT TRIGGER at_commit AFTER UPDATE ON counters DEFERRABLE INITIALLY DEFERRED
-            FOR EACH ROW EXECUTE FUNCTION at_commit()"
-    );
-    database.execute_batch(&sql).unwrap();
-}
-
 #[tokio::test]
 async fn a_conflict_at_the_commit_is_tried_again() {
     if !on_postgres() {
         return;
     }
-    let (folder, db) = open();
+    let (folder, db) = new_db();
     let fail = "IF nextval('commits') < 3 THEN RAISE EXCEPTION 'on purpose' USING ERRCODE = '40001'; END IF;";
-    at_commit(&database(folder.path()), fail);
+    database(folder.path()).at_commit(fail);
     let tries = Arc::new(AtomicUsize::new(0));
     let counted = tries.clone();
     let written = db.write(move |tx| {
@@ -237,8 +217,8 @@ async fn a_connection_lost_at_the_commit_is_never_tried_again() {
     if !on_postgres() {
         return;
     }
-    let (folder, db) = open();
-    at_commit(&database(folder.path()), "PERFORM pg_terminate_backend(pg_backend_pid());");
+    let (folder, db) = new_db();
+    database(folder.path()).at_commit("PERFORM pg_terminate_backend(pg_backend_pid());");
     let tries = Arc::new(AtomicUsize::new(0));
     let counted = tries.clone();
     let lost = db.write(move |tx| {
@@ -256,8 +236,8 @@ async fn a_conflict_without_end_is_given_up() {
     if !on_postgres() {
         return;
     }
-    let (folder, db) = open();
-    at_commit(&database(folder.path()), "RAISE EXCEPTION 'on purpose' USING ERRCODE = '40001';");
+    let (folder, db) = new_db();
+    database(folder.path()).at_commit("RAISE EXCEPTION 'on purpose' USING ERRCODE = '40001';");
     let refused = db.write(|tx| set(tx, 7)).await;
     assert!(matches!(refused, Err(Error::Unavailable(_))), "{refused:?}");
 }
@@ -267,19 +247,17 @@ async fn a_connection_lost_before_the_commit_is_replaced() {
     if !on_postgres() {
         return;
     }
-    let (folder, db) = open();
+    let (folder, db) = new_db();
     read(&db).await;
-    let cut = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
-        WHERE application_name = 'claviger' AND datname = current_database()";
     for round in 1..4 {
         let database = database(folder.path());
-        assert!(database.query_row(cut, [], |row| row.get::<_, i64>(0)).unwrap() >= 1);
+        assert!(database.cut_servers() >= 1);
         assert_eq!(db.write(move |tx| set(tx, round)).await.unwrap(), 1, "while it was idle");
         let mut first = true;
         let written = db.write(move |tx| {
             if std::mem::take(&mut first) {
                 set(tx, 1000)?;
-                database.query_row(cut, [], |row| row.get::<_, i64>(0)).unwrap();
+                database.cut_servers();
             }
             set(tx, 10 * round)
         });
@@ -293,7 +271,7 @@ async fn statements_have_their_time_limit() {
     if !on_postgres() {
         return;
     }
-    let (_folder, db) = open();
+    let (_folder, db) = new_db();
     let (seen, ended) = std::sync::mpsc::channel();
     let started = Instant::now();
     let slow = db.write::<(), Error, _>(move |tx| {
@@ -312,7 +290,7 @@ async fn statements_have_their_time_limit() {
 
 #[tokio::test]
 async fn text_with_a_zero_is_refused_on_both() {
-    let (folder, db) = open();
+    let (folder, db) = new_db();
     let sql = "UPDATE accounts SET name = $1";
     let refused = db.write(move |tx| tx.execute(sql, &["nul \0".into()])).await;
     assert!(matches!(refused, Err(Error::Statement(_))), "{refused:?}");
@@ -325,7 +303,7 @@ async fn a_statement_is_prepared_once_a_connection() {
     if !on_postgres() {
         return;
     }
-    let (folder, _db) = open();
+    let (folder, _db) = new_db();
     let config = settings(folder.path(), url_of(folder.path()).as_deref());
     // Commands have one connection.
     let db = Db::open_beside(&config).unwrap();

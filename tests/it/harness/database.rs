@@ -9,6 +9,7 @@ use claviger::db::{Db, Value};
 use rusqlite::params_from_iter;
 use std::path::Path;
 use std::time::Duration;
+use tempfile::TempDir;
 use tokio_postgres::types::{FromSqlOwned, ToSql};
 use uuid::Uuid;
 
@@ -52,6 +53,13 @@ pub fn open_db(data_dir: &Path, now: Timestamp) -> Db {
     Db::open(&settings(data_dir, url_of(data_dir).as_deref()), now).unwrap()
 }
 
+/// A new one, with the folder that it is of.
+pub fn new_db() -> (TempDir, Db) {
+    let folder = tempfile::tempdir().unwrap();
+    let db = open_db(folder.path(), Timestamp::from_seconds(0));
+    (folder, db)
+}
+
 /// The database at a URL, opened as a server with this data folder would.
 pub fn open_at(data_dir: &Path, url: &str, now: Timestamp) -> Result<Db, claviger::db::Error> {
     Db::open(&settings(data_dir, Some(url)), now)
@@ -80,6 +88,24 @@ pub fn count(database: &Database, table: &str) -> i64 {
 }
 
 impl Database {
+    /// Has PostgreSQL do `body` at each commit that changed the counters.
+    pub fn at_commit(&self, body: &str) {
+        let sql = format!(
+            "CREATE SEQUENCE commits;
+            CREATE FUNCTION at_commit() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {body} RETURN NULL; END $$;
+            CREATE CONSTRAINT TRIGGER at_commit AFTER UPDATE ON counters DEFERRABLE INITIALLY DEFERRED
+                FOR EACH ROW EXECUTE FUNCTION at_commit()"
+        );
+        self.execute_batch(&sql).unwrap();
+    }
+
+    /// Ends the connections of servers to PostgreSQL; how many there were.
+    pub fn cut_servers(&self) -> i64 {
+        let sql = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+            WHERE application_name = 'claviger' AND datname = current_database()";
+        self.query_row(sql, [], |row| row.get(0)).unwrap()
+    }
+
     /// Runs a statement; how many rows it changed.
     pub fn execute(&self, sql: &str, values: impl Values) -> Result<usize, Failed> {
         let values = values.values();
