@@ -115,6 +115,8 @@ impl Sqlite {
         let path = data_dir.join(FILE);
         let connection = connect(&path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
         connection.pragma_update(None, "synchronous", "full")?;
+        // An import changes thousands of pages at once: each is read once and written once then. In KiB.
+        connection.pragma_update(None, "cache_size", -65536)?;
         migrate::expect_current(&mut Tx(On::Sqlite(&connection)))?;
         Self::with_writer(path, connection, None)
     }
@@ -231,8 +233,6 @@ fn connect(path: &Path, access: OpenFlags) -> Result<Connection, Error> {
     connection.pragma_update(None, "foreign_keys", true)?;
     // What is deleted is overwritten: a deleted account's data does not linger in free pages.
     connection.pragma_update(None, "secure_delete", true)?;
-    // In KiB, taken as it is needed: with a million accounts a read finds its page, and an import writes each once.
-    connection.pragma_update(None, "cache_size", -65536)?;
     connection.set_prepared_statement_cache_capacity(128);
     // Otherwise statements are planned anew for other values, which takes longer than to run them.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
