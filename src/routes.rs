@@ -108,7 +108,7 @@ impl Route {
                 self.handler.route_layer(axum::middleware::from_fn_with_state(gate, limit::limited))
             }
         };
-        if docs::describe(self.operation) { handler.layer(Extension(docs.clone())) } else { handler }
+        if docs::answers(self.operation) { handler.layer(Extension(docs.clone())) } else { handler }
     }
 }
 

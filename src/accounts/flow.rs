@@ -181,7 +181,8 @@ pub async fn find(cx: &Cx, id_or_email: &str) -> Result<Account, Error> {
         .await
 }
 
-/// Accounts in the order of their ids, which is that of their making but for imported ids, at most `limit`, from the one after `after` on.
+/// Accounts in the order of their ids, which is that of their making but for imported ids: at most `limit`, from the
+/// one after `after` on.
 ///
 /// # Errors
 /// If the database fails.

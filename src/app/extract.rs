@@ -116,9 +116,7 @@ fn authenticate(app: &App, keys: &KeySet, token: &str, now: Timestamp) -> Result
             known
         }
     };
-    let caller = Authenticated::from(known);
-    caller.expect_live(app)?;
-    Ok(caller)
+    caller(app, known)
 }
 
 /// The claims of an access token that is good now, and whose it is. Touches no database.
@@ -132,9 +130,7 @@ pub fn claims(
     now: Timestamp,
 ) -> Result<(AccessToken, Authenticated), Problem> {
     let (claims, known) = verify(app, keys, token, now)?;
-    let caller = Authenticated::from(known);
-    caller.expect_live(app)?;
-    Ok((claims, caller))
+    Ok((claims, caller(app, known)?))
 }
 
 /// Verifies a token but for its session, which may end at any time.
@@ -149,10 +145,11 @@ fn verify(app: &App, keys: &KeySet, token: &str, now: Timestamp) -> Result<(Acce
     Ok((claims, known))
 }
 
-impl From<Known> for Authenticated {
-    fn from(Known { account, session, may_change, .. }: Known) -> Self {
-        Self { account, session, may_change }
-    }
+/// Whose a verified token is, if its session goes on.
+fn caller(app: &App, Known { account, session, may_change, .. }: Known) -> Result<Authenticated, Problem> {
+    let caller = Authenticated { account, session, may_change };
+    caller.expect_live(app)?;
+    Ok(caller)
 }
 
 /// The answer to a token that is no good.

@@ -66,6 +66,14 @@ pub struct Edge {
     pub quiet: Vec<(&'static str, &'static str)>,
 }
 
+impl Edge {
+    /// Whether the log need not tell. Of a database that is away load balancers hear all the time, and the log elsewhere.
+    fn is_no_news(&self, method: &Method, route: &str, status: u16) -> bool {
+        let is_quiet = || self.quiet.contains(&(method.as_str(), route));
+        (status < 400 && is_quiet()) || (status == 503 && route.starts_with("/health/"))
+    }
+}
+
 /// The outermost layer.
 #[derive(Clone, Debug)]
 pub struct EdgeLayer(pub Arc<Edge>);
@@ -161,13 +169,8 @@ impl Drop for LogLine {
         match &self.answer {
             Some((status, cause)) => {
                 let (status, cause) = (status.as_u16(), cause.as_deref());
-                let health = route.starts_with("/health/");
                 match status {
-                    ..400 if self.edge.quiet.contains(&(method.as_str(), route)) => {
-                        tracing::debug!(%method, route, status, micros, %address, %request_id, cause, "request")
-                    }
-                    // Load balancers ask all the time; the log tells of changes elsewhere.
-                    503 if health => {
+                    _ if self.edge.is_no_news(method, route, status) => {
                         tracing::debug!(%method, route, status, micros, %address, %request_id, cause, "request")
                     }
                     503 => {

@@ -80,8 +80,8 @@ pub const GET_STYLE: Operation = Operation {
     problems: &[],
 };
 
-/// Whether it is one of those here.
-pub fn describe(operation: &Operation) -> bool {
+/// Whether an operation is one of those here, which need [`Docs`].
+pub fn answers(operation: &Operation) -> bool {
     [GET_OPENAPI.id, GET_DOCS.id, GET_STYLE.id].contains(&operation.id)
 }
 

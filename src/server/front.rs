@@ -6,6 +6,7 @@ use crate::app::App;
 use crate::base::{id, random};
 use crate::http::address::Proxies;
 use crate::http::edge;
+use crate::keys::JWK_SET_PATH;
 use axum::Router;
 use axum::extract::ConnectInfo;
 use axum::http::header::ORIGIN;
@@ -48,10 +49,12 @@ impl Front {
 
     /// `GET /.well-known/jwks.json`, where nobody wants more than the set.
     fn jwk_set<B>(&self, request: &Request<B>, peer: SocketAddr) -> Option<Response> {
-        let asks = request.method() == Method::GET && request.uri().path() == crate::keys::JWK_SET_PATH;
-        let cross = request.headers().contains_key(ORIGIN);
-        let logged = tracing::enabled!(tracing::Level::DEBUG);
-        if !asks || cross || logged || !edge::is_plain(request, peer, &self.proxies) {
+        let is_asked = request.method() == Method::GET && request.uri().path() == JWK_SET_PATH;
+        let is_plain = is_asked
+            && !request.headers().contains_key(ORIGIN)
+            && !tracing::enabled!(tracing::Level::DEBUG)
+            && edge::is_plain(request, peer, &self.proxies);
+        if !is_plain {
             return None;
         }
         let answer = self.app.keyring.present()?.jwk_set().answer(request.headers());
