@@ -22,6 +22,8 @@ pub use place::Place;
 pub use tx::{Lock, Tx};
 pub use value::{Cell, Column, Row, Value};
 
+use std::time::Duration;
+
 /// A handle on the database; cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Db {
@@ -98,8 +100,22 @@ impl Db {
         T: Send + 'static,
         E: From<Error> + Send + 'static,
     {
+        self.write_within(Duration::ZERO, work).await
+    }
+
+    /// The same where the caller can wait for so long, because others are known to come: an embedded database puts
+    /// them into one commit. A server does that by itself.
+    ///
+    /// # Errors
+    /// As of [`Self::write`].
+    pub async fn write_within<T, E, F>(&self, patience: Duration, work: F) -> Result<T, E>
+    where
+        F: FnMut(&mut Tx<'_>) -> Result<T, E> + Send + 'static,
+        T: Send + 'static,
+        E: From<Error> + Send + 'static,
+    {
         match &self.engine {
-            Engine::Sqlite(engine) => engine.write(work).await,
+            Engine::Sqlite(engine) => engine.write(patience, work).await,
             Engine::Postgres(engine) => engine.write(false, work).await,
         }
     }
@@ -120,7 +136,9 @@ impl Db {
         E: From<Error> + Send + 'static,
     {
         match &self.engine {
-            Engine::Sqlite(engine) => engine.write(move |tx| swap(tx)?.map_or_else(|| work(tx), Ok)).await,
+            Engine::Sqlite(engine) => {
+                engine.write(Duration::ZERO, move |tx| swap(tx)?.map_or_else(|| work(tx), Ok)).await
+            }
             Engine::Postgres(engine) => engine.swap_or_write(swap, work).await,
         }
     }
@@ -137,7 +155,7 @@ impl Db {
         E: From<Error> + Send + 'static,
     {
         match &self.engine {
-            Engine::Sqlite(engine) => engine.write(work).await,
+            Engine::Sqlite(engine) => engine.write(Duration::ZERO, work).await,
             Engine::Postgres(engine) => engine.write(true, work).await,
         }
     }

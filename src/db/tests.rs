@@ -66,6 +66,28 @@ async fn as_group(db: &Db, works: Vec<Work>) -> Vec<Result<usize, Error>> {
 }
 
 #[tokio::test]
+async fn who_can_wait_shares_the_commit_of_the_next_who_cannot() {
+    let (_folder, db) = open();
+    let day = Duration::from_secs(86_400);
+    let patient: Vec<_> = [|tx: &mut Tx<'_>| insert(tx, "a"), |tx: &mut Tx<'_>| insert(tx, "b")]
+        .into_iter()
+        .map(|work| {
+            let db = db.clone();
+            tokio::spawn(async move { db.write_within(day, work).await })
+        })
+        .collect();
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    assert!(kids(&db).await.is_empty());
+    assert!(matches!(db.write(|tx| insert(tx, "c")).await, Ok(1)));
+    assert_eq!(kids(&db).await, ["a", "b", "c"]);
+    for written in patient {
+        assert!(matches!(written.await.unwrap(), Ok(1)));
+    }
+    // Nobody comes.
+    assert!(matches!(db.write_within(Duration::from_millis(1), |tx| insert(tx, "d")).await, Ok(1)));
+}
+
+#[tokio::test]
 async fn one_that_fails_takes_back_its_own_changes_alone() {
     let (_folder, db) = open();
     let outcomes = as_group(

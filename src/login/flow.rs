@@ -8,6 +8,11 @@ use crate::credentials::{self, Password};
 use crate::db::Lock;
 use crate::guesses;
 use crate::sessions::{self, Session, Tokens};
+use std::time::Duration;
+
+/// How long a login waits for others to share its commit, while passwords are waiting for their hash: theirs are next,
+/// and all of them wait far longer for that.
+const SHARED: Duration = Duration::from_millis(20);
 
 /// Checks a password and opens a session.
 ///
@@ -30,10 +35,11 @@ async fn open(cx: Cx, verified: Verified, session: Session) -> Result<bool, Erro
     let account = verified.account();
     let event = cx.event(Kind::Login).by_owner(account).session(session.id);
     let (noted, asked) = (event.clone(), cx.clone());
+    let patience = if cx.app.passwords.is_awaited() { SHARED } else { Duration::ZERO };
     let opened = cx
         .app
         .db
-        .write::<_, Error, _>(move |tx| {
+        .write_within::<_, Error, _>(patience, move |tx| {
             if !verified.still_holds(tx, Lock::Share)? {
                 return Ok(None);
             }

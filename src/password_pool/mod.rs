@@ -71,6 +71,11 @@ impl PasswordPool {
         self.params
     }
 
+    /// Whether others wait for a thread.
+    pub fn is_awaited(&self) -> bool {
+        !self.queue.is_empty()
+    }
+
     /// Waits for one's turn among those that check a password of the same account, named by a digest.
     ///
     /// # Errors

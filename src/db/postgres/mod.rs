@@ -9,6 +9,7 @@ mod decision;
 mod failure;
 mod hosts;
 mod session;
+mod statement;
 mod tls;
 mod values;
 mod worker;

@@ -8,10 +8,10 @@
 
 use super::access::Access;
 use super::failure::{Failure, Then, chain};
-use super::values::{as_parameters, as_typed, check};
+use super::statement::{answered, changed, guarded, locking};
+use super::values::check;
 use crate::db::{Error, Lock, Value};
 use futures_util::future::{join3, try_join_all};
-use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -364,46 +364,4 @@ impl Session {
             Err(_) => Err(Failure::lost("the server does not answer")),
         }
     }
-}
-
-/// The rows that a statement answers, prepared or not.
-async fn answered(
-    client: &Client,
-    statement: Option<&Statement>,
-    sql: &str,
-    values: &[Value<'_>],
-) -> Result<Vec<Row>, tokio_postgres::Error> {
-    match statement {
-        Some(statement) => client.query(statement, &as_parameters(values)).await,
-        None => client.query_typed(sql, &as_typed(values)).await,
-    }
-}
-
-/// How many rows a statement changes, prepared or not.
-async fn changed(
-    client: &Client,
-    statement: Option<&Statement>,
-    sql: &str,
-    values: &[Value<'_>],
-) -> Result<usize, tokio_postgres::Error> {
-    let changed = match statement {
-        Some(statement) => client.execute(statement, &as_parameters(values)).await,
-        None => client.execute_typed(sql, &as_typed(values)).await,
-    };
-    changed.map(|changed| usize::try_from(changed).unwrap_or(usize::MAX))
-}
-
-/// A query that holds its rows.
-fn locking(sql: &'static str, lock: Option<Lock>) -> Cow<'static, str> {
-    match lock {
-        None => sql.into(),
-        Some(Lock::Share) => format!("{sql} FOR SHARE").into(),
-        Some(Lock::Update) => format!("{sql} FOR UPDATE").into(),
-    }
-}
-
-/// An opening that fails where another process serves us than the one that has our statements: PostgreSQL then
-/// refuses whatever comes after it.
-fn guarded(opening: &str, backend: i64) -> String {
-    format!("{opening}; SELECT 1 / (pg_backend_pid() = {backend})::int")
 }

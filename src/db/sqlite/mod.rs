@@ -1,11 +1,10 @@
 //! SQLite: one writer thread that commits in groups, readers in place.
 //!
-//! WAL with `synchronous=FULL`: each commit is synced before its callers are answered. The writer
-//! takes all that is waiting into one transaction, each closure in a savepoint of its own, so that
-//! many callers share one sync. A reader runs on the caller's thread: a point read takes
-//! microseconds, less than handing it to another thread would.
+//! WAL with `synchronous=FULL`: each commit is synced before its callers are answered. A reader runs on the caller's
+//! thread: a point read takes microseconds, less than handing it to another thread would.
 
 mod values;
+mod writer;
 
 pub(super) use values::cell;
 
@@ -16,24 +15,12 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 use std::fmt;
 use std::fs::File;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::JoinHandle;
 use std::time::Duration;
-use tokio::sync::oneshot;
+use writer::Writer;
 
 const FILE: &str = "claviger.db";
-
-/// Most closures in one commit; bounds how long the first of them waits.
-const GROUP: usize = 256;
-
-/// How long the writer waits for others where several came last time: who comes in meanwhile shares the sync.
-const GATHER: Duration = Duration::from_micros(500);
-
-/// Most closures waiting for the writer; past that callers are told to come back.
-const QUEUE: usize = 4096;
 
 /// What migrations' words mean here.
 pub(super) const WORDS: &[(&str, &str)] = &[
@@ -51,25 +38,6 @@ pub(super) struct Sqlite {
     readers: Arc<Readers>,
     /// `None` where the database was opened for reading only.
     writer: Option<Arc<Writer>>,
-}
-
-/// The writer's queue and thread.
-struct Writer {
-    queue: Option<SyncSender<Box<dyn Job>>>,
-    thread: Option<JoinHandle<()>>,
-}
-
-/// Waits until what was queued is written and the database is closed.
-impl Drop for Writer {
-    fn drop(&mut self) {
-        drop(self.queue.take());
-        // The last handle may be in a closure whose caller has gone; that thread cannot wait for itself, and ends.
-        if let Some(thread) = self.thread.take().filter(|it| it.thread().id() != std::thread::current().id())
-        {
-            // A panic there was logged where it happened.
-            let _ = thread.join();
-        }
-    }
 }
 
 struct Readers {
@@ -121,17 +89,8 @@ impl Sqlite {
         Self::with_writer(path, connection, None)
     }
 
-    #[allow(clippy::disallowed_methods)] // The writer thread is one of the few that this program starts.
     fn with_writer(path: PathBuf, connection: Connection, lock: Option<File>) -> Result<Self, Error> {
-        let (sender, queue) = sync_channel(QUEUE);
-        let thread = std::thread::Builder::new()
-            .name("db-writer".into())
-            .spawn(move || {
-                run_writer(&connection, &queue);
-                drop((connection, lock));
-            })
-            .map_err(|error| Error::Unavailable(error.to_string()))?;
-        let writer = Writer { queue: Some(sender), thread: Some(thread) };
+        let writer = Writer::start(connection, lock)?;
         let readers = Readers { path, idle: Mutex::default(), _lock: None };
         Ok(Self { readers: Arc::new(readers), writer: Some(Arc::new(writer)) })
     }
@@ -158,22 +117,14 @@ impl Sqlite {
         Ok(Self { readers: Arc::new(readers), writer: None })
     }
 
-    pub(super) async fn write<T, E, F>(&self, work: F) -> Result<T, E>
+    pub(super) async fn write<T, E, F>(&self, patience: Duration, work: F) -> Result<T, E>
     where
         F: FnMut(&mut Tx<'_>) -> Result<T, E> + Send + 'static,
         T: Send + 'static,
         E: From<Error> + Send + 'static,
     {
-        let (reply, answer) = oneshot::channel();
-        let job = Box::new(WriteJob { work, outcome: None, reply });
-        let unavailable = |why: &str| E::from(Error::Unavailable(why.to_owned()));
-        let queue = self.writer.as_ref().and_then(|writer| writer.queue.as_ref());
-        let queue = queue.ok_or_else(|| unavailable("it was opened for reading"))?;
-        queue.try_send(job).map_err(|error| match error {
-            TrySendError::Full(_) => unavailable("too many changes are waiting"),
-            TrySendError::Disconnected(_) => unavailable("the writer has stopped"),
-        })?;
-        answer.await.unwrap_or_else(|_| Err(unavailable("the writer has stopped")))
+        let read_only = || Error::Unavailable("it was opened for reading".to_owned());
+        self.writer.as_ref().ok_or_else(read_only)?.write(patience, work).await
     }
 
     pub(super) fn read<T, E: From<Error>>(
@@ -246,83 +197,4 @@ fn make_private(path: &Path) -> Result<(), Error> {
     let file = options.create(true).append(true).mode(0o600).open(path);
     file.and_then(|file| file.set_permissions(std::fs::Permissions::from_mode(0o600)))
         .map_err(|error| Error::Unavailable(format!("{}: {error}", path.display())))
-}
-
-/// A closure on its way through the writer.
-trait Job: Send {
-    /// Runs it; says whether its changes are to be kept.
-    fn run(&mut self, tx: &mut Tx<'_>) -> bool;
-    /// Answers the caller, once the group is durable or has failed.
-    fn finish(self: Box<Self>, failure: Option<Error>);
-}
-
-struct WriteJob<T, E, F> {
-    work: F,
-    outcome: Option<Result<T, E>>,
-    reply: oneshot::Sender<Result<T, E>>,
-}
-
-impl<T, E, F> Job for WriteJob<T, E, F>
-where
-    F: FnMut(&mut Tx<'_>) -> Result<T, E> + Send,
-    T: Send,
-    E: From<Error> + Send,
-{
-    fn run(&mut self, tx: &mut Tx<'_>) -> bool {
-        let outcome = catch_unwind(AssertUnwindSafe(|| (self.work)(tx)))
-            .unwrap_or_else(|_| Err(Error::Statement("a transaction panicked".into()).into()));
-        let keep = outcome.is_ok();
-        self.outcome = Some(outcome);
-        keep
-    }
-
-    fn finish(self: Box<Self>, failure: Option<Error>) {
-        let Self { work, outcome, reply } = *self;
-        // Who is answered may let go of the database, and wait for it to be closed: the closure must not hold it.
-        drop(work);
-        let lost = || Error::Statement("a transaction was not run".into());
-        let answer = match failure {
-            Some(error) => Err(error.into()),
-            None => outcome.unwrap_or_else(|| Err(lost().into())),
-        };
-        // A caller that has gone away does not undo its change.
-        let _ = reply.send(answer);
-    }
-}
-
-fn run_writer(connection: &Connection, queue: &Receiver<Box<dyn Job>>) {
-    let mut several = false;
-    while let Ok(first) = queue.recv() {
-        if several {
-            std::thread::sleep(GATHER);
-        }
-        let mut group = vec![first];
-        group.extend(queue.try_iter().take(GROUP - 1));
-        several = group.len() > 1;
-        let failure = commit_group(connection, &mut group).err();
-        if failure.is_some() && !connection.is_autocommit() {
-            let _ = connection.execute_batch("ROLLBACK");
-        }
-        for job in group {
-            job.finish(failure.clone());
-        }
-    }
-}
-
-/// One durable commit for the whole group. On an error nobody's change is kept.
-fn commit_group(connection: &Connection, group: &mut [Box<dyn Job>]) -> Result<(), Error> {
-    run(connection, "BEGIN IMMEDIATE")?;
-    for job in group {
-        run(connection, "SAVEPOINT job")?;
-        let keep = job.run(&mut Tx(On::Sqlite(connection)));
-        // SQLite itself rolls all back where it can no longer write: disk full, I/O error, no memory.
-        if connection.is_autocommit() {
-            return Err(Error::Unavailable("the disk is full or cannot be written".into()));
-        }
-        if !keep {
-            run(connection, "ROLLBACK TO job")?;
-        }
-        run(connection, "RELEASE job")?;
-    }
-    run(connection, "COMMIT")
 }
