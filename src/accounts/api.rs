@@ -1,7 +1,7 @@
 //! `/user` over HTTP.
 
 use super::{Error, Name, flow};
-use crate::app::extract::{Authenticated, Owner, refused};
+use crate::app::extract::{Owner, Viewer, refused};
 use crate::app::{App, Cx};
 use crate::base::email::Email;
 use crate::credentials;
@@ -153,9 +153,9 @@ fn valid(cx: &Cx, input: &SignUp) -> Result<(Email, Name, credentials::Password)
 /// `GET /user/profile`.
 pub async fn profile(
     State(app): State<Arc<App>>,
-    caller: Authenticated,
+    Viewer(account): Viewer,
 ) -> Result<Json<ProfileAnswer>, Problem> {
-    Ok(Json(flow::profile(&app, caller.account).await?.into()))
+    Ok(Json(flow::profile(&app, account).await?.into()))
 }
 
 /// `PATCH /user/profile`.

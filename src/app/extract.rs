@@ -8,11 +8,12 @@ use crate::base::time::Timestamp;
 use crate::http::bearer;
 use crate::http::edge::Arrival;
 use crate::http::problem::{INSUFFICIENT_SCOPE, INVALID_TOKEN, Problem};
-use crate::keys::{KeySet, Known};
+use crate::keys::{KeySet, Known, earlier};
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
-use claviger_crypto::jwt::{AccessToken, Expected};
+use claviger_crypto::earlier::EarlierToken;
+use claviger_crypto::jwt::{self, AccessToken, Expected};
 use std::fmt::Display;
 use std::sync::Arc;
 
@@ -73,15 +74,49 @@ impl Authenticated {
 #[derive(Clone, Copy, Debug)]
 pub struct Owner(pub Authenticated);
 
+/// Who may look at an account: a caller with an access token, or with one of the server that was here before.
+#[derive(Clone, Copy, Debug)]
+pub struct Viewer(pub AccountId);
+
 impl FromRequestParts<Arc<App>> for Authenticated {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Problem> {
-        let arrival = parts.extensions.get::<Arrival>();
-        let now = arrival.ok_or_else(|| Problem::internal("the route is not inside the edge layer"))?.now;
-        let token = bearer::token(&parts.headers)?;
-        let keys = app.key_set().await?;
+        let (token, keys, now) = shown(parts, app).await?;
         authenticate(app, &keys, token, now)
+    }
+}
+
+impl FromRequestParts<Arc<App>> for Viewer {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Problem> {
+        let (token, keys, now) = shown(parts, app).await?;
+        match authenticate(app, &keys, token, now) {
+            Ok(caller) => Ok(Self(caller.account)),
+            Err(refused) => match keys.earlier(token, now) {
+                Some(earlier) => by_earlier(app, earlier).await,
+                None => Err(refused),
+            },
+        }
+    }
+}
+
+/// The token of a request, the keys to hold it against, and the time.
+async fn shown<'a>(parts: &'a Parts, app: &App) -> Result<(&'a str, Arc<KeySet>, Timestamp), Problem> {
+    let arrival = parts.extensions.get::<Arrival>();
+    let now = arrival.ok_or_else(|| Problem::internal("the route is not inside the edge layer"))?.now;
+    Ok((bearer::token(&parts.headers)?, app.key_set().await?, now))
+}
+
+/// Whose a token of an earlier server is, if the account has not ended it with its sessions.
+async fn by_earlier(app: &App, verified: Result<EarlierToken, jwt::Error>) -> Result<Viewer, Problem> {
+    let token = verified.map_err(|why| refused(&why))?;
+    let account = AccountId::parse(&token.subject).ok_or_else(|| refused(&"its subject is no account"))?;
+    if earlier::flow::is_live(&app.db, account).await? {
+        Ok(Viewer(account))
+    } else {
+        Err(refused(&"its account is gone, or has ended its sessions"))
     }
 }
 

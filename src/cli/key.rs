@@ -3,18 +3,23 @@
 use super::offline::{Offline, read_only};
 use super::table::Table;
 use super::{WRONG, configuration, failed, print};
-use crate::base::time::Timestamp;
+use crate::base::time::{Timestamp, parse_duration};
 use crate::config::Config;
+use crate::keys::earlier::{self, EarlierKey};
 use crate::keys::schedule::{self, Life, Policy, Turn};
 use crate::keys::{self, Revoked, State, StoredKey};
 use clap::ArgMatches;
 use claviger_crypto::jws::SigningKey;
 use std::io::Read as _;
 use std::process::ExitCode;
+use std::time::Duration;
 use zeroize::Zeroizing;
 
 /// More than any key needs; the import itself says so of what is longer.
 const MAX_FILE: usize = 64 * 1024;
+
+/// No token of an earlier server is waited for any longer.
+const LONGEST_EARLIER: Duration = Duration::from_secs(400 * 86_400);
 
 pub(super) fn run(args: &ArgMatches) -> Result<ExitCode, ExitCode> {
     let Some((name, args)) = args.subcommand() else { return Err(ExitCode::from(WRONG)) };
@@ -25,7 +30,10 @@ pub(super) fn run(args: &ArgMatches) -> Result<ExitCode, ExitCode> {
         "revoke" => revoke(&Offline::open(args)?, text("kid"))?,
         "import" => {
             let key = read(text("file")).map_err(failed)?;
-            import(&Offline::open(args)?, &key, args.get_flag("activate"))?;
+            match args.get_one::<String>("verify-until") {
+                Some(until) => import_earlier(&Offline::open(args)?, &key, until)?,
+                None => import(&Offline::open(args)?, &key, args.get_flag("activate"))?,
+            }
         }
         _ => return Err(ExitCode::from(WRONG)),
     }
@@ -33,7 +41,9 @@ pub(super) fn run(args: &ArgMatches) -> Result<ExitCode, ExitCode> {
 }
 
 fn list(config: &Config) -> Result<(), String> {
-    let keys = stored(config)?;
+    let (db, runtime) = read_only(config)?;
+    let keys = runtime.block_on(keys::flow::list(&db)).map_err(|error| error.to_string())?;
+    let earlier = runtime.block_on(earlier::flow::list(&db)).map_err(|error| error.to_string())?;
     let (lives, policy): (Vec<Life>, _) =
         (keys.iter().map(|key| key.life.clone()).collect(), Policy::of(config));
     let mut table = Table::new(&["key_id", "state", "alg", "made", "then"]);
@@ -41,6 +51,12 @@ fn list(config: &Config) -> Result<(), String> {
         let (kid, alg, state) = (public.kid.clone(), public.alg.name(), life.state.name());
         let (made, then) = (life.created_at.to_string(), then(life, &lives, &policy));
         table.row([kid, state.to_owned(), alg.to_owned(), made, then].map(Some));
+    }
+    for EarlierKey { public, created_at, verify_until } in earlier {
+        let then = format!("verifies until {verify_until}");
+        let cells =
+            [public.kid, earlier::STATE.into(), public.alg.name().into(), created_at.to_string(), then];
+        table.row(cells.map(Some));
     }
     table.print(false);
     Ok(())
@@ -65,8 +81,8 @@ pub(super) fn stored(config: &Config) -> Result<Vec<StoredKey>, String> {
     runtime.block_on(keys::flow::list(&db)).map_err(|error| error.to_string())
 }
 
-/// A private key, still as text.
-fn read(file: &str) -> Result<SigningKey, String> {
+/// A key, still as text.
+fn read(file: &str) -> Result<Zeroizing<String>, String> {
     // Large enough that it never moves and leaves a copy behind.
     let mut text = Zeroizing::new(String::with_capacity(MAX_FILE + 64));
     let limit = MAX_FILE as u64;
@@ -76,7 +92,7 @@ fn read(file: &str) -> Result<SigningKey, String> {
         std::fs::File::open(file).and_then(|opened| opened.take(limit).read_to_string(&mut text))
     };
     done.map_err(|error| format!("the key {file} cannot be read: {error}"))?;
-    SigningKey::import(&text).map_err(|error| error.to_string())
+    Ok(text)
 }
 
 /// Asks for the next key's turn; makes the key if there is none.
@@ -103,6 +119,9 @@ fn revoke(offline: &Offline, kid: &str) -> Result<(), ExitCode> {
     let (cx, policy) = (&offline.cx, Policy::of(&offline.cx.app.config));
     let (db, master) = (&cx.app.db, &offline.master);
     let revoked = offline.change(async {
+        if earlier::flow::revoke(db, kid, &cx.origin, cx.now).await? {
+            return Ok(Revoked::Done(None));
+        }
         match keys::flow::revoke(db, master, kid, None, &cx.origin, cx.now).await? {
             Revoked::NeedsKey => {
                 let spare = SigningKey::generate(policy.kind)?;
@@ -121,7 +140,8 @@ fn revoke(offline: &Offline, kid: &str) -> Result<(), ExitCode> {
 }
 
 /// Brings a key in from elsewhere.
-fn import(offline: &Offline, key: &SigningKey, activate: bool) -> Result<(), ExitCode> {
+fn import(offline: &Offline, text: &str, activate: bool) -> Result<(), ExitCode> {
+    let key = &SigningKey::import(text).map_err(failed)?;
     let (cx, policy) = (&offline.cx, Policy::of(&offline.cx.app.config));
     let imported =
         keys::flow::import(&cx.app.db, &offline.master, &policy, key, activate, &cx.origin, cx.now);
@@ -129,6 +149,25 @@ fn import(offline: &Offline, key: &SigningKey, activate: bool) -> Result<(), Exi
         Some(turn) => tell(cx.now, &turn),
         None => print(format_args!("{} signs from now on.\n", key.public().kid)),
     }
+    Ok(())
+}
+
+/// Lets what a key of an earlier server signed be good until a date.
+fn import_earlier(offline: &Offline, text: &str, until: &str) -> Result<(), ExitCode> {
+    let (cx, wrong) = (&offline.cx, |why: &str| {
+        eprintln!("error: --verify-until {until}: {why}");
+        ExitCode::from(WRONG)
+    });
+    let until = parse_duration(until).map(|time| cx.now.plus(time)).or_else(|| Timestamp::parse(until));
+    let until =
+        until.ok_or_else(|| wrong("write it like 2027-01-31T00:00:00Z, or 30d for 30 days from now"))?;
+    if until <= cx.now || until > cx.now.plus(LONGEST_EARLIER) {
+        return Err(wrong("it must lie in the next 400 days"));
+    }
+    let public = claviger_crypto::earlier::import_public(text).map_err(failed)?;
+    let kid = public.kid.clone();
+    offline.change(earlier::flow::import(&cx.app.db, public, until, &cx.origin, cx.now))?;
+    print(format_args!("Tokens that {kid} signed are good until {until}.\n"));
     Ok(())
 }
 

@@ -115,6 +115,8 @@ fn key_command() -> Command {
     let kid = Arg::new("kid").value_name("KID").required(true).allow_hyphen_values(true);
     let file = Arg::new("file").value_name("FILE").required(true);
     let activate = Arg::new("activate").long("activate").action(ArgAction::SetTrue);
+    let verify_until =
+        Arg::new("verify-until").long("verify-until").value_name("WHEN").conflicts_with("activate");
     group("key", "List, rotate, revoke and import the signing keys")
         .after_help("Example: claviger key list")
         .subcommand(leaf("list", "List the signing keys, their states and what comes next for each", "list"))
@@ -128,9 +130,18 @@ fn key_command() -> Command {
             .arg(kid.help("The key's id, as `claviger key list` prints it")),
         )
         .subcommand(
-            leaf("import", "Make a private key from elsewhere the next one", "import key.pem --activate")
-                .arg(file.help("PEM (PKCS #8, PKCS #1 or SEC 1) or a private JWK; - reads standard input"))
-                .arg(activate.help("Let it sign as soon as every verifier knows it")),
+            leaf(
+                "import",
+                "Make a private key from elsewhere the next one, or let the tokens of an earlier server be good",
+                "import key.pem --activate",
+            )
+            .arg(file.help("PEM (PKCS #8, PKCS #1 or SEC 1) or a JWK, a private one to sign; - reads standard input"))
+            .arg(activate.help("Let it sign as soon as every verifier knows it"))
+            .arg(verify_until.help(
+                "It is the key of the server that was here before, and signs nothing: it stays in the JWK set until \
+                 then (2027-01-31T00:00:00Z, or 30d from now), and its tokens may read profiles. Who has its private \
+                 half can make tokens until then",
+            )),
         )
 }
 

@@ -35,6 +35,7 @@ const MIGRATIONS: &[Migration] = migrations![
     8 "0008_key_cache",
     9 "0009_database_copy",
     10 "0010_master_key",
+    11 "0011_earlier_keys",
 ];
 
 const HISTORY: &str = "CREATE TABLE IF NOT EXISTS schema_history (

@@ -2,7 +2,7 @@
 
 use super::{Error, JWK_SET_TYPE};
 use crate::app::App;
-use crate::app::extract::Authenticated;
+use crate::app::extract::Viewer;
 use crate::http::openapi::{Answer, Operation};
 use crate::http::problem::{self, Problem};
 use axum::Json;
@@ -92,7 +92,7 @@ pub const GET_JWK_SET: Operation = Operation {
 };
 
 /// `GET /jwks`.
-pub async fn jwks(State(app): State<Arc<App>>, _: Authenticated) -> Result<Json<OneKey>, Problem> {
+pub async fn jwks(State(app): State<Arc<App>>, _: Viewer) -> Result<Json<OneKey>, Problem> {
     let keys = app.key_set().await?.rsa().cloned().ok_or_else(|| {
         problem::NOT_FOUND.because(
             "No RSA key ever signed here, and this path knows no other kind. All keys are in /.well-known/jwks.json.",

@@ -5,7 +5,7 @@
 
 use super::schedule::{self, Life, Policy, Step, Turn};
 use super::store::{self, Lives, New};
-use super::{Error, KeySet, KeyringWriter, Revoked, State, StoredKey, Ticked};
+use super::{Error, KeySet, KeyringWriter, Revoked, State, StoredKey, Ticked, earlier};
 use crate::audit::{self, Event, Kind, Origin};
 use crate::base::time::Timestamp;
 use crate::db::{self, Db, Tx};
@@ -60,7 +60,7 @@ pub async fn reload(
     writer: &KeyringWriter,
 ) -> Result<bool, Error> {
     let old = writer.current();
-    let states = db.look::<_, Error, _>(|tx| Ok(store::states(tx)?)).await?;
+    let states = db.look(states).await?;
     if old.as_ref().is_some_and(|old| old.made_of() == states) {
         return Ok(false);
     }
@@ -72,11 +72,20 @@ pub async fn reload(
         let signing = known.map_or_else(|| open(master, active).map(Arc::new), |known| Ok(known.clone()))?;
         // Before anything is signed with it: its row says for how long it must stay published.
         if raise(db, &active.life, policy).await? {
-            writer.replace(KeySet::new(signing, stored, policy.cache(), old.as_deref())?);
+            let earlier = earlier::flow::list(db).await?;
+            writer.replace(KeySet::new(signing, stored, earlier, policy.cache(), old.as_deref())?);
             return Ok(true);
         }
         // It was revoked meanwhile.
     }
+}
+
+/// The id and state of every key, in the order of their ids' bytes: a database may have another of its own.
+fn states(tx: &mut Tx<'_>) -> Result<Vec<(String, &'static str)>, db::Error> {
+    let mut states = store::states(tx)?;
+    states.extend(earlier::flow::ids(tx)?.into_iter().map(|kid| (kid, earlier::STATE)));
+    states.sort_unstable();
+    Ok(states)
 }
 
 fn open(master: &MasterKey, key: &StoredKey) -> Result<SigningKey, Error> {
@@ -105,7 +114,7 @@ async fn raise(db: &Db, active: &Life, policy: &Policy) -> Result<bool, Error> {
 /// # Errors
 /// If the database fails.
 pub async fn tick(db: &Db, policy: &Policy, origin: &Origin, now: Timestamp) -> Result<Ticked, Error> {
-    let mut ticked = Ticked { changed: false, needs_key: None };
+    let mut ticked = Ticked { changed: earlier::flow::sweep(db, origin, now).await?, needs_key: None };
     for step in schedule::plan(&look(db).await?, policy, now) {
         let told = |kind, kid: &str, why| vec![told(origin, now, kind, kid, why)];
         ticked.changed |= match step {
@@ -339,7 +348,7 @@ fn purpose(kid: &str) -> String {
 }
 
 /// What an event tells of a key.
-fn told(origin: &Origin, now: Timestamp, kind: Kind, kid: &str, why: &str) -> Event {
+pub(super) fn told(origin: &Origin, now: Timestamp, kind: Kind, kid: &str, why: &str) -> Event {
     Event::new(kind, origin.clone(), now).detail(format!("{kid}: {why}"))
 }
 
@@ -358,7 +367,7 @@ impl From<db::Error> for Undone {
 
 /// Does `work` and adds its events to the audit trail, in one transaction. `false` if `work` says that it
 /// could not: someone else was quicker, and nothing has changed.
-async fn record<F>(db: &Db, events: Vec<Event>, mut work: F) -> Result<bool, Error>
+pub(super) async fn record<F>(db: &Db, events: Vec<Event>, mut work: F) -> Result<bool, Error>
 where
     F: FnMut(&mut Tx<'_>) -> Result<bool, db::Error> + Send + 'static,
 {

@@ -3,6 +3,7 @@
 //! Private halves exist in the database only sealed. Readers of the key set never touch the database.
 
 pub mod api;
+pub mod earlier;
 pub mod flow;
 pub mod master;
 pub mod schedule;
@@ -105,6 +106,12 @@ pub enum Error {
     /// The imported key is there already.
     #[error("the signing key {0} is there already")]
     Exists(String),
+    /// There are as many keys of earlier servers as there may be.
+    #[error(
+        "there are {} keys of earlier servers already. Take one out with: claviger key revoke",
+        earlier::MOST
+    )]
+    TooMany,
     /// The imported key is of another kind than new ones. The next rotation would do away with it.
     #[error("it is {}, but the settings ask for {}. Set signing_alg and rsa_bits to its kind, for the server too", kind_name(.0), kind_name(.1))]
     OtherKind(KeyKind, KeyKind),

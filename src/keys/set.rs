@@ -1,11 +1,15 @@
 //! The keys in use, parsed once, and the JWK set as it is sent (RFC 7517 §5).
 
+use super::earlier::{self, EarlierKey, EarlierKeys};
 use super::schedule::{self, Life};
 use super::seen::Seen;
 use super::{Error, State, StoredKey};
+use crate::base::time::Timestamp;
 use crate::http::prepared::Prepared;
+use claviger_crypto::earlier::EarlierToken;
 use claviger_crypto::jwk::PublicJwk;
 use claviger_crypto::jws::{SigningKey, VerifyingKey};
+use claviger_crypto::jwt;
 use serde::Serialize;
 use std::cmp::Reverse;
 use std::collections::HashMap;
@@ -25,7 +29,8 @@ pub struct KeySet {
     verifying: HashMap<String, Arc<VerifyingKey>>,
     rsa: Option<PublicJwk>,
     jwk_set: Prepared,
-    made_of: Vec<(String, State)>,
+    earlier: EarlierKeys,
+    made_of: Vec<(String, &'static str)>,
     seen: Seen,
 }
 
@@ -44,10 +49,12 @@ impl KeySet {
     pub(crate) fn new(
         active: Arc<SigningKey>,
         mut stored: Vec<StoredKey>,
+        earlier: Vec<EarlierKey>,
         cache: Duration,
         old: Option<&Self>,
     ) -> Result<Self, Error> {
-        let made_of = made_of(&stored);
+        let made_of = made_of(&stored, &earlier);
+        let earlier = EarlierKeys::new(earlier)?;
         let lives: Vec<Life> = stored.iter().map(|key| key.life.clone()).collect();
         let rsa =
             schedule::latest_rsa(&lives).and_then(|rsa| stored.iter().find(|key| key.life.kid == rsa.kid));
@@ -65,12 +72,12 @@ impl KeySet {
             };
             verifying.insert(kid.clone(), parsed);
         }
-        let keys = stored.iter().map(|key| &key.public).collect();
+        let keys = stored.iter().map(|key| &key.public).chain(earlier.public()).collect();
         let body = serde_json::to_vec(&JwkSet { keys })
             .map_err(|error| crate::db::Error::Corrupt(error.to_string()))?;
         let max_age = u32::try_from(cache.as_secs()).unwrap_or(0);
         let jwk_set = Prepared::new(body, JWK_SET_TYPE, max_age);
-        Ok(Self { active, verifying, rsa, jwk_set, made_of, seen: Seen::default() })
+        Ok(Self { active, verifying, rsa, jwk_set, earlier, made_of, seen: Seen::default() })
     }
 
     /// The key that signs.
@@ -88,12 +95,18 @@ impl KeySet {
         self.verifying.get(kid).cloned()
     }
 
+    /// What a token of an earlier server says, if it is good now; `None` if it cannot be one.
+    pub fn earlier(&self, token: &str, now: Timestamp) -> Option<Result<EarlierToken, jwt::Error>> {
+        self.earlier.verify(token, now)
+    }
+
     /// The tokens that these keys verified last.
     pub fn seen(&self) -> &Seen {
         &self.seen
     }
 
-    /// The published JWK set, as it is sent: the active key, the next one, then the retired ones, newest first.
+    /// The published JWK set, as it is sent: the active key, the next one, then the retired ones, newest first, and
+    /// those of earlier servers.
     pub fn jwk_set(&self) -> &Prepared {
         &self.jwk_set
     }
@@ -104,14 +117,16 @@ impl KeySet {
     }
 
     /// The ids and states of the stored keys that it was made of, in the order of the ids.
-    pub(crate) fn made_of(&self) -> &[(String, State)] {
+    pub(crate) fn made_of(&self) -> &[(String, &'static str)] {
         &self.made_of
     }
 }
 
-fn made_of(stored: &[StoredKey]) -> Vec<(String, State)> {
-    let mut all: Vec<_> = stored.iter().map(|key| (key.life.kid.clone(), key.life.state)).collect();
-    all.sort_by(|one, other| one.0.cmp(&other.0));
+fn made_of(stored: &[StoredKey], earlier: &[EarlierKey]) -> Vec<(String, &'static str)> {
+    let own = stored.iter().map(|key| (key.life.kid.clone(), key.life.state.name()));
+    let mut all: Vec<_> =
+        own.chain(earlier.iter().map(|key| (key.public.kid.clone(), earlier::STATE))).collect();
+    all.sort_unstable();
     all
 }
 

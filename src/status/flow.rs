@@ -145,7 +145,8 @@ mod tests {
     #[test]
     fn a_list_is_signed_anew_when_it_must_be_and_not_more_often() {
         let key = SigningKey::generate(KeyKind::Rsa(RsaBits::Rsa2048)).unwrap();
-        let keys = KeySet::new(Arc::new(key), Vec::new(), Duration::from_secs(300), None).unwrap();
+        let keys =
+            KeySet::new(Arc::new(key), Vec::new(), Vec::new(), Duration::from_secs(300), None).unwrap();
         let statuses = Statuses::default();
         let at = |seconds| signed(&statuses, &keys, "http://a", 0, Timestamp::from_seconds(seconds)).unwrap();
         let first = at(0);

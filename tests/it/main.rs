@@ -24,6 +24,7 @@ mod database_copy;
 mod database_copy_stopped;
 mod docs;
 mod doctor;
+mod earlier_tokens;
 mod erasure;
 mod framing;
 mod guesses;

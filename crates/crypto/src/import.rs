@@ -13,7 +13,7 @@ use serde::Deserialize;
 use zeroize::Zeroizing;
 
 /// Twice what the largest key we take needs. Bytes.
-const MAX_LENGTH: usize = 16 * 1024;
+pub(crate) const MAX_LENGTH: usize = 16 * 1024;
 
 const BAD_RSA: KeyError = KeyError("it is no valid RSA key of 2048 to 4096 bits");
 const BAD_EC: KeyError = KeyError("it is no valid key of the curve P-256");

@@ -6,6 +6,7 @@
 
 pub use crate::key::{KeyError, KeyKind, RsaBits, SigningKey, VerifyingKey};
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 /// Longer tokens are refused before anything in them is decoded. Bytes.
@@ -65,21 +66,18 @@ pub struct Header {
 
 /// A token taken apart, nothing of it trusted yet.
 #[derive(Debug)]
-pub struct Unverified<'a> {
+pub struct Unverified<'a, H = Header> {
     /// The decoded header.
-    pub header: Header,
+    pub header: H,
     /// The decoded payload.
     pub payload: Vec<u8>,
     signing_input: &'a str,
     signature: Vec<u8>,
 }
 
-impl<'a> Unverified<'a> {
-    /// Takes a compact token apart, strictly.
-    ///
-    /// # Errors
-    /// [`Error::TooLong`] or [`Error::Malformed`].
-    pub fn parse(token: &'a str) -> Result<Self, Error> {
+impl<'a, H: DeserializeOwned> Unverified<'a, H> {
+    /// The same for tokens with another header.
+    pub(crate) fn parse_as(token: &'a str) -> Result<Self, Error> {
         if token.len() > MAX_TOKEN_LENGTH {
             return Err(Error::TooLong);
         }
@@ -94,6 +92,21 @@ impl<'a> Unverified<'a> {
         let signature =
             crate::from_base64url(signature).ok_or(Error::Malformed("its signature is not base64url"))?;
         Ok(Self { header, payload, signing_input, signature })
+    }
+
+    /// Whether `key` made its signature.
+    pub(crate) fn is_by(&self, key: &VerifyingKey) -> bool {
+        key.verifies(self.signing_input.as_bytes(), &self.signature)
+    }
+}
+
+impl<'a> Unverified<'a> {
+    /// Takes a compact token apart, strictly.
+    ///
+    /// # Errors
+    /// [`Error::TooLong`] or [`Error::Malformed`].
+    pub fn parse(token: &'a str) -> Result<Self, Error> {
+        Self::parse_as(token)
     }
 
     /// Gives the payload if the key that `find` returns for `kid` made the signature for a token of
@@ -114,7 +127,7 @@ impl<'a> Unverified<'a> {
         if self.header.typ != typ {
             return Err(Error::WrongType);
         }
-        if !key.verifies(self.signing_input.as_bytes(), &self.signature) {
+        if !self.is_by(key) {
             return Err(Error::BadSignature);
         }
         Ok(self.payload)

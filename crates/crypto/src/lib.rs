@@ -3,6 +3,7 @@
 //! Synchronous; no I/O, no clock, no HTTP, no SQL. Callers pass the time and the salts in.
 //! Primitives come from `aws-lc-rs` and two Argon2 crates; nothing is invented here.
 
+pub mod earlier;
 mod import;
 mod json;
 pub mod jwk;

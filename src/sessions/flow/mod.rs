@@ -15,7 +15,7 @@ use crate::base::id::{self, AccountId, SessionId};
 use crate::base::random;
 use crate::base::time::Timestamp;
 use crate::db::{self, Lock, Tx};
-use crate::keys::KeySet;
+use crate::keys::{KeySet, earlier};
 use crate::status::{self, Ended};
 use claviger_crypto::token::RefreshToken;
 use std::sync::Arc;
@@ -210,6 +210,9 @@ pub fn end_in(
     now: Timestamp,
 ) -> Result<Vec<Ended>, db::Error> {
     let (last, none) = (SessionId(Uuid::max()), SessionId(Uuid::nil()));
+    if !matches!(which, Which::One(_)) {
+        earlier::flow::end(tx, account)?;
+    }
     match which {
         Which::All => end_many(tx, account, last, none, now),
         Which::AllBut(id) => end_many(tx, account, last, id, now),
