@@ -51,6 +51,7 @@ mod refresh_at_once;
 mod refresh_limits;
 mod refresh_ways;
 mod refused_commands;
+mod releases;
 mod rotation;
 mod rotation_live;
 mod schema;

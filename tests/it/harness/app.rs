@@ -49,6 +49,11 @@ impl TestApp {
         Self::launch(tempfile::tempdir().unwrap(), clock, settings).await
     }
 
+    /// On a folder that a server has left behind, at this time, in seconds since 1970.
+    pub async fn on(folder: TempDir, now: i64) -> Self {
+        Self::launch(folder, Arc::new(AtomicI64::new(now * 1_000_000)), Vec::new()).await
+    }
+
     /// Ends the server and starts it again on the same folder, at the same time of its clock.
     pub async fn restart(self) -> Self {
         let Self { folder, clock, settings, mut server, http, .. } = self;
