@@ -38,6 +38,8 @@ mod keys;
 mod limits;
 mod login;
 mod logs;
+mod metrics;
+mod metrics_listener;
 mod nodes;
 mod operators;
 mod outage;
