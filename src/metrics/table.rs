@@ -220,7 +220,7 @@ families! {
         "Time until the first key of each state takes its next step: the active one retires, the next one begins to sign, a retired one leaves the JWK set. Negative if that is overdue.";
     RowsSwept: Counter, One, "claviger_rows_swept_total", [label("table", SweptTable::NAMES)],
         "Rows that this server deleted because they were over, by table.";
-    JobFailures: Counter, One, "claviger_job_failures_total", [label("job", Job::NAMES)],
+    JobFailures: Counter, One, "claviger_job_failures_total", [label("task", Job::NAMES)],
         "Runs of the server's own jobs that failed.";
     BuildInfo: Gauge, One, "claviger_build_info",
         [label("version", &[env!("CARGO_PKG_VERSION")]), label("database", Engine::NAMES)],

@@ -20,6 +20,7 @@ mod cli;
 mod commands;
 mod conversation;
 mod cors;
+mod dashboard;
 mod database_copy;
 mod database_copy_stopped;
 mod docs;
