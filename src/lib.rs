@@ -19,6 +19,7 @@ pub mod http;
 pub mod jobs;
 pub mod keys;
 pub mod login;
+pub mod metrics;
 pub mod oauth;
 pub mod pages;
 pub mod password_pool;

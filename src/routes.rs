@@ -2,11 +2,13 @@
 //! documentation page and the surface tests are made from it.
 
 use crate::app::App;
+use crate::audit::Kind;
 use crate::config::Config;
 use crate::http::address::Proxies;
 use crate::http::edge::{self, Edge, EdgeLayer, Guard};
 use crate::http::limit::{self, Gate, Limit, Limiter, Limits};
 use crate::http::openapi::{Access, Described, Operation};
+use crate::metrics::{Metrics, Vocabulary};
 use crate::pages::docs::{self, Docs};
 use crate::{accounts, credentials, health, keys, login, oauth, sessions, status};
 use Access::{Account, Anyone, ApiKey, Password, Token};
@@ -99,17 +101,28 @@ impl Route {
     }
 
     /// The handler with what this route needs around it, and nothing else.
-    fn outfitted(self, limiter: &Arc<Limiter>, docs: &Arc<Docs>) -> MethodRouter<Arc<App>> {
+    fn outfitted(
+        self,
+        limiter: &Arc<Limiter>,
+        docs: &Arc<Docs>,
+        metrics: &Arc<Metrics>,
+    ) -> MethodRouter<Arc<App>> {
         let handler = match self.limit {
             Limit::Free => self.handler,
             Limit::Of(class) => {
                 let oauth = self.operation.speaks_oauth(self.access);
-                let gate = Gate { limiter: limiter.clone(), class, oauth };
+                let gate = Gate { limiter: limiter.clone(), class, oauth, metrics: metrics.clone() };
                 self.handler.route_layer(axum::middleware::from_fn_with_state(gate, limit::limited))
             }
         };
         if docs::answers(self.operation) { handler.layer(Extension(docs.clone())) } else { handler }
     }
+}
+
+/// The names of routes and events for the metrics of a server with this configuration.
+pub fn vocabulary(config: &Config) -> Vocabulary {
+    let routes = table(config).iter().map(|route| (route.method, route.path)).collect();
+    Vocabulary::new(routes, Kind::ALL.iter().map(|kind| kind.name()).collect())
 }
 
 /// The router of a server.
@@ -118,15 +131,21 @@ pub fn router(app: Arc<App>) -> Router {
     let docs = Arc::new(Docs::new(routes.iter().map(Route::described).collect(), &app.config.issuer));
     let quiet =
         routes.iter().filter(|route| route.limit == Free).map(|route| (route.method, route.path)).collect();
-    let edge = Edge { clock: app.clock.clone(), proxies: Proxies::of(&app.config), quiet };
+    let edge = Edge {
+        clock: app.clock.clone(),
+        proxies: Proxies::of(&app.config),
+        quiet,
+        metrics: app.metrics.clone(),
+    };
+    let metrics = app.metrics.clone();
     let layers = ServiceBuilder::new()
         .layer(EdgeLayer(Arc::new(edge)))
         .option_layer(cors(&app.config.cors_origins))
         .layer(Guard);
     let limiter = Arc::new(Limiter::new(app.config.limits));
-    let router = routes
-        .into_iter()
-        .fold(Router::new(), |router, route| router.route(route.path, route.outfitted(&limiter, &docs)));
+    let router = routes.into_iter().fold(Router::new(), |router, route| {
+        router.route(route.path, route.outfitted(&limiter, &docs, &metrics))
+    });
     let router = router.fallback(edge::not_found).method_not_allowed_fallback(edge::method_not_allowed);
     router.layer(layers).with_state(app)
 }

@@ -140,7 +140,7 @@ pub async fn rename(cx: &Cx, id: AccountId, name: Name) -> Result<Profile, Error
                 store::profile(tx, id)?.ok_or(Error::Unknown)
             })
             .await?;
-        event.log();
+        event.log(&cx.app.metrics);
         Ok(profile)
     })
     .await

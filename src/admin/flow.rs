@@ -41,7 +41,7 @@ async fn set_disabled(cx: &Cx, account: AccountId, disabled: bool) -> Result<usi
         })
         .await?;
     sessions::flow::announce(cx, &ended);
-    event.log();
+    event.log(&cx.app.metrics);
     Ok(ended.len())
 }
 

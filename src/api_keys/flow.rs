@@ -45,7 +45,7 @@ pub async fn create(
             Ok(audit::flow::append(tx, &noted)?)
         })
         .await?;
-    event.log();
+    event.log(&cx.app.metrics);
     Ok((stored, key))
 }
 
@@ -73,7 +73,7 @@ pub async fn revoke(cx: &Cx, id: Uuid) -> Result<(), Error> {
             Ok(audit::flow::append(tx, &noted)?)
         })
         .await?;
-    event.log();
+    event.log(&cx.app.metrics);
     Ok(())
 }
 

@@ -7,13 +7,15 @@ use crate::base::time::{Clock, Timestamp};
 use crate::config::Config;
 use crate::db::Db;
 use crate::health::Health;
+use crate::keys::schedule::Life;
 use crate::keys::{self, KeySet, Keyring};
+use crate::metrics::Metrics;
 use crate::password_pool::{PasswordPool, Turns};
 use crate::profiles::Profiles;
 use crate::status::Statuses;
 use claviger_crypto::mac::MacKey;
 use claviger_crypto::seal::MasterKey;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 /// The capabilities of a server.
@@ -37,6 +39,12 @@ pub struct App {
     pub profiles: Profiles,
     /// Whether it should be given requests.
     pub health: Health,
+    /// What it counts of itself.
+    pub metrics: Arc<Metrics>,
+    /// How its signing keys stood when metrics last looked.
+    pub key_lives: Mutex<Vec<Life>>,
+    /// When it started.
+    pub started_at: Timestamp,
     /// Its clock.
     pub clock: Clock,
 }
@@ -83,6 +91,9 @@ impl App {
         clock: Clock,
     ) -> Self {
         Self {
+            metrics: db.metrics().clone(),
+            key_lives: Mutex::default(),
+            started_at: clock.now(),
             config,
             db,
             keyring,

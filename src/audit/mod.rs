@@ -11,6 +11,7 @@ pub(crate) mod store;
 use crate::base::id::{self, AccountId, SessionId};
 use crate::base::random;
 use crate::base::time::Timestamp;
+use crate::metrics::{Id, Metrics};
 use claviger_crypto::mac::MacKey;
 use claviger_crypto::seal::MasterKey;
 use serde::{Deserialize, Serialize};
@@ -240,8 +241,9 @@ impl Event {
         }
     }
 
-    /// Writes the event's line to the log; after the commit, so that the log tells only what is so.
-    pub fn log(&self) {
+    /// Counts the event and writes its line to the log; after the commit, so that the log tells only what is so.
+    pub fn log(&self, metrics: &Metrics) {
+        metrics.count(Id::AuditEvents, &[self.kind as usize, self.outcome as usize]);
         let Origin { actor, address, request_id } = &self.origin;
         let (event, outcome) = (self.kind.name(), self.outcome.name());
         let account = self.account.map(tracing::field::display);

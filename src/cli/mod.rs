@@ -218,14 +218,17 @@ fn load(args: &ArgMatches) -> Loaded {
 
 /// The configuration for a command, and what it was made from. Faults are printed.
 fn checked(args: &ArgMatches) -> Result<(Config, Loaded), ExitCode> {
-    let loaded = load(args);
+    let mut loaded = load(args);
     let resolved = resolve(&loaded.raw);
     let faults = loaded.faults.iter().chain(resolved.as_ref().err().into_iter().flatten());
     for fault in faults {
         eprintln!("error: {fault}");
     }
     match resolved {
-        Ok(config) if loaded.faults.is_empty() => Ok((config, loaded)),
+        Ok(config) if loaded.faults.is_empty() => {
+            loaded.warnings.extend(config.warnings(&loaded.raw));
+            Ok((config, loaded))
+        }
         _ => Err(ExitCode::from(WRONG)),
     }
 }

@@ -40,7 +40,8 @@ async fn serve(config: Config) -> Result<Served, server::StartError> {
             return Ok(Served::NotAtAll);
         }
     };
-    tracing::info!(address = %server.address, issuer, data_dir, database, version = env!("CARGO_PKG_VERSION"), "listening");
+    let metrics = server.metrics_address.map(tracing::field::display);
+    tracing::info!(address = %server.address, metrics, issuer, data_dir, database, version = env!("CARGO_PKG_VERSION"), "listening");
     if let Some(banner) = banner {
         print(format_args!("{banner}\n"));
     }

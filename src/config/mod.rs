@@ -15,6 +15,7 @@ use claviger_crypto::jws::{KeyKind, RsaBits};
 use claviger_crypto::password::{Engine, Params};
 use claviger_crypto::seal::MasterKey;
 use ipnet::IpNet;
+use raw::{Fault, Raw};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -26,6 +27,8 @@ pub struct Config {
     pub dev: bool,
     /// Where to listen.
     pub listen: SocketAddr,
+    /// Where to offer metrics, if anywhere.
+    pub metrics_listen: Option<SocketAddr>,
     /// Folder of the master key, and of the database unless a server holds it.
     pub data_dir: PathBuf,
     /// The PostgreSQL server that holds the data; SQLite in the data folder where there is none.
@@ -170,6 +173,11 @@ impl Config {
         }
     }
 
+    /// What is allowed and may be a mistake. `raw` says where it was written.
+    pub fn warnings(&self, raw: &Raw) -> Vec<Fault> {
+        self.metrics_listen.and_then(|address| network::open_metrics(raw, address)).into_iter().collect()
+    }
+
     /// Each setting with its resolved value as TOML; `None` for the secret one and for those that have none.
     pub fn shown(&self) -> Vec<(&'static str, Option<toml::Value>)> {
         let Hash { params, engine, threads, queue } = self.hash;
@@ -183,6 +191,7 @@ impl Config {
         vec![
             ("dev", Some(self.dev.into())),
             ("listen", text(&self.listen)),
+            ("metrics_listen", self.metrics_listen.as_ref().and_then(|address| text(address))),
             ("data_dir", text(&self.data_dir.display())),
             ("database_url", self.database_url.as_ref().and_then(|url| text(url))),
             ("issuer", text(&self.issuer)),

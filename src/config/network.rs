@@ -1,7 +1,7 @@
 //! The settings that say whom the server answers and whom it believes: web origins, the proxies in
 //! front of it, and whether clients are limited.
 
-use super::raw::Fault;
+use super::raw::{Fault, Raw};
 use super::resolve::Resolver;
 use ipnet::{IpNet, Ipv4Net};
 use std::net::{IpAddr, SocketAddr};
@@ -38,6 +38,24 @@ impl Resolver<'_> {
         networks
     }
 
+    pub(super) fn metrics_listen(&mut self, listen: SocketAddr) -> Option<SocketAddr> {
+        let address: SocketAddr = self.value(
+            "metrics_listen",
+            || None,
+            |text| if text == "off" { Some(None) } else { text.parse().ok().map(Some) },
+            "it is not an address and port",
+            "Write it like 127.0.0.1:9464 or [::1]:9464, or off",
+        )?;
+        if address == listen && address.port() != 0 {
+            self.faults.push(self.raw.fault(
+                "metrics_listen",
+                "it is where the API listens",
+                "Choose another port: whoever reaches it reads the metrics without a login",
+            ));
+        }
+        Some(address)
+    }
+
     /// Without limits anyone who reaches the server can fill it with accounts and guesses.
     pub(super) fn limits(&mut self, listen: SocketAddr) -> bool {
         let limits = self.boolean("limits", true);
@@ -50,6 +68,21 @@ impl Resolver<'_> {
         }
         limits
     }
+}
+
+/// Who listens for others on a public address shows them his metrics.
+pub(super) fn open_metrics(raw: &Raw, address: SocketAddr) -> Option<Fault> {
+    let is_private = match address.ip().to_canonical() {
+        IpAddr::V4(ip) => ip.is_loopback() || ip.is_private() || ip.is_link_local(),
+        IpAddr::V6(ip) => ip.is_loopback() || ip.is_unique_local() || ip.is_unicast_link_local(),
+    };
+    (!is_private).then(|| {
+        raw.fault(
+            "metrics_listen",
+            format!("{address} is not a loopback or private address, and the metrics have no login"),
+            "Listen on such an address, or let a firewall keep others out",
+        )
+    })
 }
 
 fn items(text: Option<&str>) -> impl Iterator<Item = &str> {
@@ -86,6 +119,29 @@ fn network(text: &str) -> Result<IpNet, Wrong> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn metrics_on_a_public_address_are_warned_of() {
+        for (address, is_public) in [
+            ("127.0.0.1:9464", false),
+            ("[::1]:9464", false),
+            ("10.1.2.3:9464", false),
+            ("172.16.0.1:9464", false),
+            ("192.168.1.1:9464", false),
+            ("169.254.0.1:9464", false),
+            ("[fd00::1]:9464", false),
+            ("[fe80::1]:9464", false),
+            ("[::ffff:10.0.0.1]:9464", false),
+            ("0.0.0.0:9464", true),
+            ("[::]:9464", true),
+            ("203.0.113.1:9464", true),
+            ("172.32.0.1:9464", true),
+            ("[2001:db8::1]:9464", true),
+        ] {
+            let warned = address.parse().map(|address| open_metrics(&Raw::default(), address).is_some());
+            assert_eq!(warned, Ok(is_public), "{address}");
+        }
+    }
 
     #[test]
     fn a_proxy_is_an_address_or_a_block() {

@@ -38,6 +38,12 @@ pub const SETTINGS: &[Setting] = &[
         "The first five minutes: any password, readable logs, http issuer. Not for production",
     ),
     setting("listen", "ADDR:PORT", "127.0.0.1:5000", "Where to listen"),
+    setting(
+        "metrics_listen",
+        "ADDR:PORT",
+        "off",
+        "Where Prometheus may fetch GET /metrics; it has no login, so a loopback or private address",
+    ),
     setting("data_dir", "DIR", "./claviger-data", "Folder of the database and the master key"),
     setting(
         "database_url",

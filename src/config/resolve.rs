@@ -30,6 +30,7 @@ pub fn resolve(raw: &Raw) -> Result<Config, Vec<Fault>> {
     let config = Config {
         dev,
         listen,
+        metrics_listen: r.metrics_listen(listen),
         database_url: r.database_url(),
         audience: r.raw.get("audience").map_or_else(|| issuer.clone(), str::to_owned),
         issuer,
@@ -300,6 +301,8 @@ mod tests {
         let bad: &[(&str, &str)] = &[
             ("dev", "maybe"),
             ("listen", "localhost"),
+            ("metrics_listen", "9464"),
+            ("metrics_listen", "127.0.0.1:5000"),
             ("issuer", "ftp://x"),
             ("issuer", "https://x/"),
             ("issuer", "https://x?y"),

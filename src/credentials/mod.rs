@@ -171,6 +171,19 @@ pub enum Error {
     Db(#[from] crate::db::Error),
 }
 
+impl Error {
+    /// Whether the password was not looked at, because too many before it were wrong.
+    pub fn is_throttled(&self) -> bool {
+        matches!(self, Self::Guesses(guesses::Error::TooMany(_)))
+    }
+
+    /// Whether too many passwords are waiting for their hash.
+    pub fn is_busy(&self) -> bool {
+        let busy = password_pool::Error::Busy;
+        matches!(self, Self::Pool(error) | Self::Guesses(guesses::Error::Pool(error)) if *error == busy)
+    }
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {

@@ -22,12 +22,16 @@ pub use place::Place;
 pub use tx::{Lock, Tx};
 pub use value::{Cell, Column, Row, Value};
 
+use crate::metrics::labels::Operation;
+use crate::metrics::{Id, Metrics};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// A handle on the database; cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Db {
     engine: Engine,
+    metrics: Arc<Metrics>,
 }
 
 #[derive(Clone, Debug)]
@@ -43,16 +47,37 @@ impl Db {
     /// If it cannot be reached or written, another server holds its folder, or its schema is newer than this
     /// program.
     pub fn open<'a>(place: impl Into<Place<'a>>, now: crate::base::time::Timestamp) -> Result<Self, Error> {
+        Self::open_counted(place, now, Arc::default())
+    }
+
+    /// The same, with what is counted of it.
+    ///
+    /// # Errors
+    /// As of [`Self::open`].
+    pub fn open_counted<'a>(
+        place: impl Into<Place<'a>>,
+        now: crate::base::time::Timestamp,
+        metrics: Arc<Metrics>,
+    ) -> Result<Self, Error> {
         let Place { data_dir, server } = place.into();
         let engine = match server {
-            None => Engine::Sqlite(sqlite::Sqlite::open(data_dir, now)?),
+            None => Engine::Sqlite(sqlite::Sqlite::open(data_dir, now, &metrics)?),
             Some(url) => {
                 // The master key's. Servers may share it: nobody holds it.
                 folder::prepare(data_dir)?;
-                Engine::Postgres(postgres::Postgres::open(url, now)?)
+                Engine::Postgres(postgres::Postgres::open(url, now, &metrics)?)
             }
         };
-        Ok(Self { engine })
+        Ok(Self { engine, metrics })
+    }
+
+    fn uncounted(engine: Engine) -> Self {
+        Self { engine, metrics: Arc::default() }
+    }
+
+    /// What is counted of the server that has this database.
+    pub fn metrics(&self) -> &Arc<Metrics> {
+        &self.metrics
     }
 
     /// Opens an existing database for reading beside a running server.
@@ -65,7 +90,7 @@ impl Db {
             None => Engine::Sqlite(sqlite::Sqlite::open_read_only(data_dir)?),
             Some(url) => Engine::Postgres(postgres::Postgres::open_read_only(url)?),
         };
-        Ok(Self { engine })
+        Ok(Self::uncounted(engine))
     }
 
     /// Opens an existing database for changes beside a running server, as the commands of an operator do.
@@ -78,7 +103,7 @@ impl Db {
             None => Engine::Sqlite(sqlite::Sqlite::open_beside(data_dir)?),
             Some(url) => Engine::Postgres(postgres::Postgres::open_beside(url)?),
         };
-        Ok(Self { engine })
+        Ok(Self::uncounted(engine))
     }
 
     /// Whether the database is a server of its own, which may be away while this program is not.
@@ -114,10 +139,13 @@ impl Db {
         T: Send + 'static,
         E: From<Error> + Send + 'static,
     {
-        match &self.engine {
+        let started = self.metrics.start();
+        let done = match &self.engine {
             Engine::Sqlite(engine) => engine.write(patience, work).await,
             Engine::Postgres(engine) => engine.write(false, work).await,
-        }
+        };
+        self.metrics.observe_since(Id::DatabaseDuration, &[Operation::Write.at()], started);
+        done
     }
 
     /// The same, where one statement mostly does it all: `swap` is that statement, and `work` runs if it gave `None`.
@@ -135,12 +163,15 @@ impl Db {
         T: Send + 'static,
         E: From<Error> + Send + 'static,
     {
-        match &self.engine {
+        let started = self.metrics.start();
+        let done = match &self.engine {
             Engine::Sqlite(engine) => {
                 engine.write(Duration::ZERO, move |tx| swap(tx)?.map_or_else(|| work(tx), Ok)).await
             }
             Engine::Postgres(engine) => engine.swap_or_write(swap, work).await,
-        }
+        };
+        self.metrics.observe_since(Id::DatabaseDuration, &[Operation::Write.at()], started);
+        done
     }
 
     /// As [`Self::write`], as if it were alone with all others that are written so. It is run again where that was
@@ -154,10 +185,13 @@ impl Db {
         T: Send + 'static,
         E: From<Error> + Send + 'static,
     {
-        match &self.engine {
+        let started = self.metrics.start();
+        let done = match &self.engine {
             Engine::Sqlite(engine) => engine.write(Duration::ZERO, work).await,
             Engine::Postgres(engine) => engine.write(true, work).await,
-        }
+        };
+        self.metrics.observe_since(Id::DatabaseDuration, &[Operation::Write.at()], started);
+        done
     }
 
     /// Runs `work` on one consistent view of the data. It should read few rows: SQLite runs it in place.
@@ -170,10 +204,13 @@ impl Db {
         T: Send + 'static,
         E: From<Error> + Send + 'static,
     {
-        match &self.engine {
+        let started = self.metrics.start();
+        let done = match &self.engine {
             Engine::Sqlite(engine) => engine.read(work),
             Engine::Postgres(engine) => engine.read(work).await,
-        }
+        };
+        self.metrics.observe_since(Id::DatabaseDuration, &[Operation::Read.at()], started);
+        done
     }
 
     /// The same for one statement, which sees one moment by itself: SQLite does without a transaction around it, which
@@ -187,10 +224,13 @@ impl Db {
         T: Send + 'static,
         E: From<Error> + Send + 'static,
     {
-        match &self.engine {
+        let started = self.metrics.start();
+        let done = match &self.engine {
             Engine::Sqlite(engine) => engine.read_once(work),
             Engine::Postgres(engine) => engine.read(work).await,
-        }
+        };
+        self.metrics.observe_since(Id::DatabaseDuration, &[Operation::Read.at()], started);
+        done
     }
 
     /// The same for the looks at what others have changed: they do not wait behind what this server does.
@@ -203,10 +243,13 @@ impl Db {
         T: Send + 'static,
         E: From<Error> + Send + 'static,
     {
-        match &self.engine {
+        let started = self.metrics.start();
+        let done = match &self.engine {
             Engine::Sqlite(engine) => engine.read(work),
             Engine::Postgres(engine) => engine.look(work).await,
-        }
+        };
+        self.metrics.observe_since(Id::DatabaseDuration, &[Operation::Look.at()], started);
+        done
     }
 
     /// Whether the database answers, and has all that this program needs. A newer program may have added to it.

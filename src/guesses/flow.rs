@@ -3,10 +3,11 @@
 use super::{Count, Error, MEMORY, Subject, Target, store, subjects};
 use crate::accounts;
 use crate::app::Cx;
-use crate::audit::{self, Event, Kind};
+use crate::audit::{self, Kind};
 use crate::base::id::AccountId;
 use crate::db::{self, Tx};
 use crate::http::address;
+use crate::metrics::Id;
 use std::time::Duration;
 use tokio::sync::SemaphorePermit;
 
@@ -51,6 +52,14 @@ impl Guessed<'_> {
 /// # Errors
 /// [`Error::TooMany`], or that there is no capacity now.
 pub async fn admit<'a>(cx: &'a Cx, guessed: Guessed<'_>) -> Result<Admitted<'a>, Error> {
+    let admitted = admit_uncounted(cx, guessed).await;
+    if let Err(Error::TooMany(_)) = admitted {
+        cx.app.metrics.count(Id::GuessesRefused, &[]);
+    }
+    admitted
+}
+
+async fn admit_uncounted<'a>(cx: &'a Cx, guessed: Guessed<'_>) -> Result<Admitted<'a>, Error> {
     let account = guessed.account();
     if !cx.app.config.limits {
         return Ok(Admitted { subjects: Vec::new(), claimed: Vec::new(), account, _turn: None });
@@ -172,7 +181,7 @@ impl Admitted<'_> {
                 Ok((most, Some(event)))
             })
             .await?;
-        noted.inspect(Event::log);
+        noted.inspect(|event| event.log(&cx.app.metrics));
         Ok(most)
     }
 
@@ -227,18 +236,22 @@ pub fn forget_networks(tx: &mut Tx<'_>, cx: &Cx, account: AccountId) -> Result<(
     store::forget_but(tx, account, &network(cx))
 }
 
-/// Deletes up to `limit` of each kind of row that is too old to matter. Says how many.
+/// Deletes up to `limit` counts that are too old to matter. Says how many.
 ///
 /// # Errors
 /// If the database fails.
 pub async fn sweep(cx: &Cx, limit: u32) -> Result<usize, db::Error> {
-    let (counts, networks) = (cx.now.minus(MEMORY), cx.now.minus(FAMILIAR_FOR));
-    cx.app
-        .db
-        .write(move |tx| {
-            Ok(store::sweep(tx, counts, limit.into())? + store::sweep_networks(tx, networks, limit.into())?)
-        })
-        .await
+    let before = cx.now.minus(MEMORY);
+    cx.app.db.write(move |tx| store::sweep(tx, before, limit.into())).await
+}
+
+/// The same with networks that accounts knew.
+///
+/// # Errors
+/// If the database fails.
+pub async fn sweep_networks(cx: &Cx, limit: u32) -> Result<usize, db::Error> {
+    let before = cx.now.minus(FAMILIAR_FOR);
+    cx.app.db.write(move |tx| store::sweep_networks(tx, before, limit.into())).await
 }
 
 /// What stands for the caller's network: addresses are not stored here in clear.

@@ -10,6 +10,8 @@ use crate::http::address::{self, Malformed, Proxies};
 use crate::http::problem::{
     MALFORMED_CREDENTIALS, MALFORMED_REQUEST, METHOD_NOT_ALLOWED, NOT_FOUND, Problem, TOKEN_IN_QUERY,
 };
+use crate::metrics::labels::{HttpMethod, StatusClass};
+use crate::metrics::{self, Id, Metrics};
 use axum::extract::{ConnectInfo, MatchedPath, Request};
 use axum::http::header::{
     AUTHORIZATION, CACHE_CONTROL, CONTENT_SECURITY_POLICY, HOST, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
@@ -24,7 +26,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tower::{Layer, Service};
 use uuid::Uuid;
 
@@ -64,6 +66,8 @@ pub struct Edge {
     pub proxies: Proxies,
     /// Routes that are asked all the time and change nothing: the log is silent of them while all is well.
     pub quiet: Vec<(&'static str, &'static str)>,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
 }
 
 impl Edge {
@@ -107,6 +111,7 @@ where
 
     fn call(&mut self, mut request: Request) -> Self::Future {
         let arrival = arrive(&mut request, &self.edge);
+        self.edge.metrics.raise(Id::RequestsInFlight);
         let mut line = LogLine {
             edge: self.edge.clone(),
             started: Instant::now(),
@@ -165,7 +170,11 @@ impl Drop for LogLine {
     fn drop(&mut self) {
         let Self { method, arrival: Arrival { address, id: request_id, .. }, .. } = self;
         let route = self.route.as_ref().map_or("-", MatchedPath::as_str);
-        let micros = u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX);
+        let took = self.started.elapsed();
+        let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+        let answered = self.answer.as_ref().map(|(status, _)| status.as_u16());
+        self.edge.metrics.lower(Id::RequestsInFlight, 1);
+        counted(&self.edge.metrics, method, route, answered, took);
         match &self.answer {
             Some((status, cause)) => {
                 let (status, cause) = (status.as_u16(), cause.as_deref());
@@ -189,6 +198,16 @@ impl Drop for LogLine {
             }
         }
     }
+}
+
+/// Counts a request that is over.
+pub fn counted(metrics: &Metrics, method: &Method, route: &str, status: Option<u16>, took: Duration) {
+    if !metrics.is_on() {
+        return;
+    }
+    let (method, route) = (HttpMethod::of(method.as_str()).at(), metrics.route(route));
+    metrics.count(Id::Requests, &[method, route, StatusClass::of(status).at()]);
+    metrics.observe(Id::RequestDuration, &[method, route], metrics::nanos(took));
 }
 
 /// Refuses what no route takes, and turns a panic into an answer. Stands inside CORS, so that a web page can read why.

@@ -8,6 +8,8 @@ use crate::http::address::{self, Network};
 use crate::http::edge::Arrival;
 use crate::http::oauth::OauthError;
 use crate::http::problem::{Problem, TOO_MANY_REQUESTS};
+use crate::metrics::labels::LimitClass;
+use crate::metrics::{Id, Metrics};
 use axum::extract::{Request, State};
 use axum::http::{HeaderName, HeaderValue};
 use axum::middleware::Next;
@@ -171,6 +173,8 @@ pub struct Gate {
     pub class: &'static Class,
     /// Whether the route answers errors in OAuth's form.
     pub oauth: bool,
+    /// Where refusals are counted.
+    pub metrics: Arc<Metrics>,
 }
 
 /// The layer of a limited route.
@@ -178,11 +182,14 @@ pub async fn limited(State(gate): State<Gate>, request: Request, next: Next) -> 
     let Some(&Arrival { now, address, .. }) = request.extensions().get() else {
         return Problem::internal("the route is not inside the edge layer").into_response();
     };
-    match gate.limiter.check(gate.class, address::network(address), now) {
-        Ok(()) => next.run(request).await,
-        Err(wait) if gate.oauth => OauthError::from(refusal(gate.class, wait)).into_response(),
-        Err(wait) => refusal(gate.class, wait).into_response(),
+    let Err(wait) = gate.limiter.check(gate.class, address::network(address), now) else {
+        return next.run(request).await;
+    };
+    if let Some(class) = LimitClass::NAMES.iter().position(|name| *name == gate.class.name) {
+        gate.metrics.count(Id::RequestsLimited, &[class]);
     }
+    let refusal = refusal(gate.class, wait);
+    if gate.oauth { OauthError::from(refusal).into_response() } else { refusal.into_response() }
 }
 
 /// The fields are those of draft-ietf-httpapi-ratelimit-headers-10.

@@ -141,7 +141,8 @@ mod tests {
             Err(INVALID_CLIENT.because(format!("{} \"octets\"", token.len())).into())
         };
         let proxies = Proxies::new(vec![], AddressHeader::XRealIp);
-        let edge = Edge { clock: Clock::Manual(Arc::default()), proxies, quiet: Vec::new() };
+        let clock = Clock::Manual(Arc::default());
+        let edge = Edge { clock, proxies, quiet: Vec::new(), metrics: Arc::default() };
         let mut router = Router::new().route("/", post(handler)).layer(EdgeLayer(Arc::new(edge)));
         let request = Request::post("/").header(CONTENT_TYPE, content_type).body(Body::from(body.to_owned()));
         let (parts, body) = router.call(request.unwrap()).await.unwrap().into_parts();

@@ -3,6 +3,7 @@
 //!
 //! Every server of an installation runs all jobs; each is safe beside its twins.
 
+mod measure;
 mod rotation;
 mod sweep;
 
@@ -11,8 +12,10 @@ pub use rotation::Keys;
 use crate::app::{App, Cx};
 use crate::audit::{Actor, Origin};
 use crate::base::{id, random};
+use crate::metrics::Id;
+use crate::metrics::labels::Job;
 use crate::status::LOOK_EVERY;
-use crate::{audit, db, sessions, status};
+use crate::{audit, db, keys, sessions, status};
 use futures_util::FutureExt as _;
 use std::convert::Infallible;
 use std::fmt::Display;
@@ -37,6 +40,12 @@ const SEAL_EVERY: Duration = Duration::from_secs(1);
 /// How often rows that are over are deleted.
 const SWEEP_EVERY: Duration = Duration::from_secs(60);
 
+/// How often metrics look at the signing keys.
+const MEASURE_EVERY: Duration = Duration::from_secs(2);
+
+/// How often they count the live sessions.
+const COUNT_EVERY: Duration = Duration::from_secs(60);
+
 /// How often it is said that a job goes on failing.
 const SAY_AGAIN: Duration = Duration::from_secs(600);
 
@@ -58,17 +67,28 @@ pub fn start(app: &Arc<App>, keys: Keys) -> Jobs {
     let (known, rotated) = (keys.clone(), keys.clone());
     let mut jobs = JoinSet::new();
     jobs.spawn(rotation::first(app.clone(), keys));
-    jobs.spawn(every(LOOK_EVERY, "look", app.clone(), look));
-    jobs.spawn(every(LOOK_EVERY, "look at keys", app.clone(), move |app| rotation::look(app, known.clone())));
-    jobs.spawn(every(HEALTH_EVERY, "health", app.clone(), health));
-    jobs.spawn(every(ROTATE_EVERY, "rotate", app.clone(), move |app| rotation::tick(app, rotated.clone())));
-    jobs.spawn(every(SEAL_EVERY, "seal", app.clone(), seal));
-    jobs.spawn(every(SWEEP_EVERY, "sweep", app.clone(), sweep));
+    jobs.spawn(every(LOOK_EVERY, Job::Look, app.clone(), look));
+    jobs.spawn(every(LOOK_EVERY, Job::LookAtKeys, app.clone(), move |app| {
+        rotation::look(app, known.clone())
+    }));
+    jobs.spawn(every(HEALTH_EVERY, Job::Health, app.clone(), health));
+    jobs.spawn(every(ROTATE_EVERY, Job::Rotate, app.clone(), move |app| {
+        rotation::tick(app, rotated.clone())
+    }));
+    jobs.spawn(every(SEAL_EVERY, Job::Seal, app.clone(), seal));
+    jobs.spawn(every(SWEEP_EVERY, Job::Sweep, app.clone(), sweep));
+    if app.metrics.is_on() {
+        jobs.spawn(every(MEASURE_EVERY, Job::Measure, app.clone(), measure::keys));
+        jobs.spawn(every(COUNT_EVERY, Job::Measure, app.clone(), measure::sessions));
+        let first = app.clone();
+        // What fails now is tried again at its turn.
+        jobs.spawn(async move { drop(measure(first).await) });
+    }
     Jobs(jobs)
 }
 
 /// Runs `job` again and again. What fails is logged and tried again at the next turn; a panic is a failure.
-async fn every<E, F>(period: Duration, name: &'static str, app: Arc<App>, job: impl Fn(Arc<App>) -> F + Send)
+async fn every<E, F>(period: Duration, name: Job, app: Arc<App>, job: impl Fn(Arc<App>) -> F + Send)
 where
     E: Display,
     F: Future<Output = Result<(), E>> + Send,
@@ -87,10 +107,11 @@ where
             Ok(Err(error)) => error.to_string(),
             Err(_) => "it panicked".to_owned(),
         };
+        app.metrics.count(Id::JobFailures, &[name.at()]);
         // Not at each turn, but again and again.
         if said.is_none_or(|said| said.elapsed() >= SAY_AGAIN) {
             said = Some(Instant::now());
-            tracing::error!(job = name, error, "a job fails; it is tried again");
+            tracing::error!(job = name.name(), error, "a job fails; it is tried again");
         }
     }
 }
@@ -125,6 +146,15 @@ async fn health(app: Arc<App>) -> Result<(), Infallible> {
 async fn seal(app: Arc<App>) -> Result<(), audit::Error> {
     while audit::flow::go_on_erasing(&app.db).await? {}
     audit::flow::seal(&app.db, &app.secrets.audit).await.map(drop)
+}
+
+/// Looks at all that metrics show of the database. Also what a test may call.
+///
+/// # Errors
+/// If the database fails.
+pub async fn measure(app: Arc<App>) -> Result<(), keys::Error> {
+    measure::keys(app.clone()).await?;
+    Ok(measure::sessions(app).await?)
 }
 
 /// Deletes all that is over. Also what an operator's test of the whole may call.

@@ -321,7 +321,11 @@ impl Heir {
     }
 }
 
-async fn look(db: &Db) -> Result<Vec<Life>, Error> {
+/// The lives of all stored keys.
+///
+/// # Errors
+/// If the database fails.
+pub async fn look(db: &Db) -> Result<Vec<Life>, Error> {
     Ok(list(db).await?.into_iter().map(|key| key.life).collect())
 }
 
@@ -380,7 +384,7 @@ where
     });
     match done.await {
         Ok(()) => {
-            events.iter().for_each(Event::log);
+            events.iter().for_each(|event| event.log(db.metrics()));
             Ok(true)
         }
         Err(Undone::Overtaken) => Ok(false),

@@ -7,6 +7,8 @@ use crate::credentials::flow::{Verified, Who, log_wrong, verify};
 use crate::credentials::{self, Password};
 use crate::db::Lock;
 use crate::guesses;
+use crate::metrics::Id;
+use crate::metrics::labels::LoginOutcome;
 use crate::sessions::{self, Session, Tokens};
 use std::time::Duration;
 
@@ -20,6 +22,22 @@ const SHARED: Duration = Duration::from_millis(20);
 /// [`credentials::Error::Wrong`], also for a disabled account; too many guesses; or that there is no
 /// capacity now.
 pub async fn log_in(cx: &Cx, identifier: &str, password: Password) -> Result<Tokens, Error> {
+    let done = checked_and_opened(cx, identifier, password).await;
+    cx.app.metrics.count(Id::Logins, &[outcome(&done).at()]);
+    done
+}
+
+fn outcome(done: &Result<Tokens, Error>) -> LoginOutcome {
+    match done {
+        Ok(_) => LoginOutcome::Success,
+        Err(Error::Credentials(credentials::Error::Wrong)) => LoginOutcome::Wrong,
+        Err(Error::Credentials(error)) if error.is_throttled() => LoginOutcome::Throttled,
+        Err(Error::Credentials(error)) if error.is_busy() => LoginOutcome::Busy,
+        Err(_) => LoginOutcome::Failed,
+    }
+}
+
+async fn checked_and_opened(cx: &Cx, identifier: &str, password: Password) -> Result<Tokens, Error> {
     let verified = verify(cx, Who::Identifier(identifier), password).await?;
     let account = verified.account();
     let opening = sessions::flow::prepare(cx, account).await?;
@@ -52,8 +70,8 @@ async fn open(cx: Cx, verified: Verified, session: Session) -> Result<bool, Erro
     let Some(too_many) = opened else { return Ok(false) };
     if let Some((ended, event)) = too_many {
         sessions::flow::announce(&cx, &ended);
-        event.log();
+        event.log(&cx.app.metrics);
     }
-    event.log();
+    event.log(&cx.app.metrics);
     Ok(true)
 }

@@ -7,10 +7,12 @@
 mod turns;
 
 use crate::config::Hash;
+use crate::metrics::labels::HashRefusal;
+use crate::metrics::{Id, Metrics};
 use claviger_crypto::password::{Hasher, Params};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError, bounded};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::{SemaphorePermit, oneshot};
 pub use turns::Turns;
 
@@ -30,6 +32,8 @@ type Task = Box<dyn FnOnce(&mut Hasher) + Send>;
 pub struct PasswordPool {
     queue: Sender<Task>,
     turns: Arc<Turns>,
+    metrics: Arc<Metrics>,
+    threads: usize,
     params: Params,
 }
 
@@ -50,11 +54,19 @@ impl PasswordPool {
     /// # Errors
     /// If the system refuses a thread.
     pub fn start(hash: Hash) -> std::io::Result<Self> {
-        Self::start_with(hash, IDLE)
+        Self::start_with(hash, IDLE, Arc::default())
+    }
+
+    /// The same, with what is counted of it.
+    ///
+    /// # Errors
+    /// As of [`Self::start`].
+    pub fn start_counted(hash: Hash, metrics: Arc<Metrics>) -> std::io::Result<Self> {
+        Self::start_with(hash, IDLE, metrics)
     }
 
     #[allow(clippy::disallowed_methods)] // The pool is one of the few places that start threads.
-    fn start_with(hash: Hash, idle: Duration) -> std::io::Result<Self> {
+    fn start_with(hash: Hash, idle: Duration, metrics: Arc<Metrics>) -> std::io::Result<Self> {
         let (queue, tasks) = bounded::<Task>(hash.queue);
         for number in 0..hash.threads {
             let tasks = tasks.clone();
@@ -63,12 +75,22 @@ impl PasswordPool {
                 .name(format!("password-{number}"))
                 .spawn(move || work(hasher, &tasks, idle))?;
         }
-        Ok(Self { queue, turns: Arc::default(), params: hash.params })
+        Ok(Self { queue, turns: Arc::default(), metrics, threads: hash.threads, params: hash.params })
     }
 
     /// The cost of new hashes.
     pub fn params(&self) -> Params {
         self.params
+    }
+
+    /// How many threads there are.
+    pub fn threads(&self) -> usize {
+        self.threads
+    }
+
+    /// How many wait for a thread, and how many may.
+    pub fn waiting(&self) -> (usize, usize) {
+        (self.queue.len(), self.queue.capacity().unwrap_or(usize::MAX))
     }
 
     /// Whether others wait for a thread.
@@ -95,19 +117,48 @@ impl PasswordPool {
         T: Send + 'static,
     {
         let (reply, answer) = oneshot::channel();
+        let (queued, metrics) = (self.metrics.start(), self.metrics.clone());
         let task: Task = Box::new(move |hasher| {
-            if !reply.is_closed() {
-                let _ = reply.send(task(hasher));
+            if reply.is_closed() {
+                return;
             }
+            metrics.observe_since(Id::HashWait, &[], queued);
+            let _busy = Busy::begin(&metrics);
+            let _ = reply.send(task(hasher));
         });
         self.queue.try_send(task).map_err(|error| match error {
-            TrySendError::Full(_) => Error::Busy,
+            TrySendError::Full(_) => self.busy(HashRefusal::Full),
             TrySendError::Disconnected(_) => Error::Failed,
         })?;
         match tokio::time::timeout(PATIENCE, answer).await {
             Ok(answer) => answer.map_err(|_| Error::Failed),
-            Err(_) => Err(Error::Busy),
+            Err(_) => Err(self.busy(HashRefusal::Late)),
         }
+    }
+
+    fn busy(&self, why: HashRefusal) -> Error {
+        self.metrics.count(Id::HashRefused, &[why.at()]);
+        Error::Busy
+    }
+}
+
+/// A thread that is busy, until this is dropped; also by a panic.
+struct Busy<'a> {
+    metrics: &'a Metrics,
+    started: Option<Instant>,
+}
+
+impl<'a> Busy<'a> {
+    fn begin(metrics: &'a Metrics) -> Self {
+        metrics.raise(Id::HashThreadsBusy);
+        Self { metrics, started: metrics.start() }
+    }
+}
+
+impl Drop for Busy<'_> {
+    fn drop(&mut self) {
+        self.metrics.lower(Id::HashThreadsBusy, 1);
+        self.metrics.observe_since(Id::HashDuration, &[], self.started);
     }
 }
 
@@ -150,7 +201,8 @@ mod tests {
     }
 
     fn pool_with(params: Params, queue: usize, idle: Duration) -> PasswordPool {
-        PasswordPool::start_with(Hash { params, engine: Engine::Fast, threads: 1, queue }, idle).unwrap()
+        let hash = Hash { params, engine: Engine::Fast, threads: 1, queue };
+        PasswordPool::start_with(hash, idle, Arc::default()).unwrap()
     }
 
     #[tokio::test]

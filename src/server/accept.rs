@@ -4,9 +4,10 @@
 //! loses no request that was sent: what the kernel has already taken in is accepted and served, then new
 //! connections are refused, then requests under way finish.
 
-use super::front::Front;
-use axum::http::HeaderValue;
+use crate::metrics::{Id, Metrics};
 use axum::http::header::CONNECTION;
+use axum::http::{HeaderValue, Request};
+use axum::response::Response;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -49,9 +50,38 @@ pub(super) enum Phase {
     Ended,
 }
 
+/// What has an answer to every request.
+pub(super) trait Answers: Clone + Send + 'static {
+    /// The answer on its way.
+    type Answering: Future<Output = Result<Response, Infallible>> + Send;
+
+    /// Answers a request of `peer`.
+    fn answer(&self, request: Request<Incoming>, peer: SocketAddr) -> Self::Answering;
+
+    /// Where connections are counted, if they are.
+    fn metrics(&self) -> Option<&Arc<Metrics>>;
+}
+
+/// A connection that is counted as open until this is dropped.
+struct Open(Arc<Metrics>);
+
+impl Open {
+    fn count(metrics: &Arc<Metrics>) -> Self {
+        metrics.count(Id::ConnectionsAccepted, &[]);
+        metrics.raise(Id::ConnectionsOpen);
+        Self(metrics.clone())
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.lower(Id::ConnectionsOpen, 1);
+    }
+}
+
 /// The connections that are open.
-struct Connections {
-    front: Front,
+struct Connections<S> {
+    front: S,
     http: http1::Builder,
     graceful: GracefulShutdown,
     tasks: JoinSet<()>,
@@ -65,9 +95,9 @@ struct Connections {
 ///
 /// # Errors
 /// If the listener cannot be used.
-pub(super) async fn run(
+pub(super) async fn run<S: Answers>(
     listener: TcpListener,
-    front: Front,
+    front: S,
     max_connections: usize,
     leaving: Arc<AtomicBool>,
     mut phase: watch::Receiver<Phase>,
@@ -117,13 +147,14 @@ async fn reached(phase: &mut watch::Receiver<Phase>, wanted: Phase) {
     let _ = phase.wait_for(|phase| *phase >= wanted).await;
 }
 
-impl Connections {
+impl<S: Answers> Connections<S> {
     fn open(&mut self, permit: Option<OwnedSemaphorePermit>, stream: TcpStream, peer: SocketAddr) {
         let _ = stream.set_nodelay(true);
         let mut stream = TimeoutStream::new(stream);
         stream.set_write_timeout(Some(WRITE_TIMEOUT));
         let (front, leaving) = (self.front.clone(), self.leaving.clone());
-        let service = service_fn(move |request: hyper::Request<Incoming>| {
+        let counted = front.metrics().map(Open::count);
+        let service = service_fn(move |request: Request<Incoming>| {
             let (answer, leaving) = (front.answer(request, peer), leaving.clone());
             async move {
                 let mut answer = answer.await?;
@@ -140,7 +171,7 @@ impl Connections {
             if let Err(error) = connection.await {
                 tracing::debug!(%peer, %error, "a connection was ended");
             }
-            drop(permit);
+            drop((permit, counted));
         });
     }
 

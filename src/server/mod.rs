@@ -2,6 +2,7 @@
 
 mod accept;
 mod front;
+mod monitor;
 mod signals;
 
 pub use signals::{Signal, Signals};
@@ -12,10 +13,12 @@ use crate::config::Config;
 use crate::db::{self, Db};
 use crate::keys::schedule::Policy;
 use crate::keys::{self, Keyring};
+use crate::metrics::Metrics;
 use crate::password_pool::PasswordPool;
 use crate::{audit, jobs, routes, status};
 use accept::Phase;
 use front::Front;
+use monitor::Monitor;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
@@ -34,6 +37,11 @@ pub enum StartError {
         "cannot listen on {0}: {1}. Choose another address with --listen, or stop the program that uses it"
     )]
     Listen(SocketAddr, std::io::Error),
+    /// The address of the metrics.
+    #[error(
+        "cannot listen on {0} for metrics: {1}. Choose another address with --metrics-listen, or stop the program that uses it"
+    )]
+    Metrics(SocketAddr, std::io::Error),
     /// The database.
     #[error(transparent)]
     Db(#[from] db::Error),
@@ -50,6 +58,8 @@ pub enum StartError {
 pub struct Server {
     /// Where it listens.
     pub address: SocketAddr,
+    /// Where it offers metrics, if it does.
+    pub metrics_address: Option<SocketAddr>,
     /// What it has.
     pub app: Arc<App>,
     phase: watch::Sender<Phase>,
@@ -66,17 +76,23 @@ pub async fn start(config: Config, clock: Clock) -> Result<Server, StartError> {
     let (listen, max_connections) = (config.listen, config.max_connections);
     let unavailable = |error| StartError::Listen(listen, error);
     let socket = bound(listen).map_err(unavailable)?;
+    let monitor = config.metrics_listen.map(Monitor::take).transpose()?;
+    let metrics = Arc::new(match monitor {
+        Some(_) => Metrics::new(routes::vocabulary(&config)),
+        None => Metrics::default(),
+    });
+    let counted = metrics.clone();
     // On a thread of its own: a database server may have to be waited for, and a signal is heeded meanwhile.
     let now = clock.now();
     let (config, db) = tokio::task::spawn_blocking(move || {
-        let db = Db::open(&config, now);
+        let db = Db::open_counted(&config, now, counted);
         (config, db)
     })
     .await
     .map_err(std::io::Error::other)?;
     let db = db?;
     let (keyring, secrets, keys) = open_keys(&config, &db).await?;
-    let passwords = PasswordPool::start(config.hash)?;
+    let passwords = PasswordPool::start_counted(config.hash, metrics)?;
     let app = Arc::new(App::new(config, db, keyring, secrets, passwords, clock));
     // Before the first request: a session that was ended stays so over a restart.
     status::flow::refresh(&app.db, &app.statuses, app.clock.now()).await?;
@@ -84,19 +100,23 @@ pub async fn start(config: Config, clock: Clock) -> Result<Server, StartError> {
     // Only now: a connection is taken when it can be served.
     let listener = socket.listen(BACKLOG).map_err(unavailable)?;
     let address = listener.local_addr()?;
+    let monitor = monitor.map(|monitor| monitor.serve(app.clone())).transpose()?;
+    let metrics_address = monitor.as_ref().map(|monitor| monitor.address);
     let (phase, phases) = watch::channel(Phase::Serving);
     let jobs = jobs::start(&app, keys);
     let (last, leaving) = (app.clone(), app.health.leaving());
     let serving = tokio::spawn(async move {
         let ended = accept::run(listener, front, max_connections, leaving, phases).await;
         jobs.stop().await;
+        // Until all requests were answered.
+        drop(monitor);
         // The events of the last second.
         if let Err(error) = audit::flow::seal(&last.db, &last.secrets.audit).await {
             tracing::warn!(%error, "the last events are not chained; the next start does it");
         }
         ended
     });
-    Ok(Server { address, app, phase, serving })
+    Ok(Server { address, metrics_address, app, phase, serving })
 }
 
 impl Server {

@@ -207,6 +207,22 @@ pub(crate) fn count_live(tx: &mut Tx<'_>, account: AccountId, now: Timestamp) ->
     Ok(tx.first(sql, &[account.0.into(), now.into()], |row| row.get(0))?.unwrap_or(0))
 }
 
+/// When the session expires that is the `place`th after `after`; `None` where there are fewer.
+pub(crate) fn expiry_after(
+    tx: &mut Tx<'_>,
+    after: Timestamp,
+    place: i64,
+) -> Result<Option<Timestamp>, Error> {
+    let sql = "SELECT expires_at FROM sessions WHERE expires_at > $1 ORDER BY expires_at LIMIT 1 OFFSET $2";
+    tx.first(sql, &[after.into(), place.into()], |row| row.get(0))
+}
+
+/// How many sessions expire after `after`, and not after `last`.
+pub(crate) fn count_between(tx: &mut Tx<'_>, after: Timestamp, last: Timestamp) -> Result<i64, Error> {
+    let sql = "SELECT COUNT(*) FROM sessions WHERE expires_at > $1 AND expires_at <= $2";
+    Ok(tx.first(sql, &[after.into(), last.into()], |row| row.get(0))?.unwrap_or(0))
+}
+
 /// Takes out what says where and with what an account's sessions were used.
 pub(crate) fn erase(tx: &mut Tx<'_>, account: AccountId) -> Result<(), Error> {
     let sql = "UPDATE sessions SET address = NULL, user_agent = NULL WHERE account_id = $1";

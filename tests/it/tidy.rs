@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 /// another of the same group. `api.rs` files are a layer of their own, left of the routes.
 const ORDER: &[&[&str]] = &[
     &["base"],
-    &["config"],
+    &["config", "metrics"],
     &["db"],
     &["http"],
     &["health"],
@@ -36,9 +36,18 @@ const ORDER: &[&[&str]] = &[
 const HOMES: &[(&str, &[&str])] = &[
     (
         "axum::",
-        &["http/", "pages/", "api.rs", "app/extract.rs", "routes.rs", "server/accept.rs", "server/front.rs"],
+        &[
+            "http/",
+            "pages/",
+            "api.rs",
+            "app/extract.rs",
+            "routes.rs",
+            "server/accept.rs",
+            "server/front.rs",
+            "server/monitor/",
+        ],
     ),
-    ("hyper::", &["server/accept.rs", "server/front.rs"]),
+    ("hyper::", &["server/accept.rs", "server/front.rs", "server/monitor/"]),
     ("hyper_util::", &["server/accept.rs"]),
     ("tower::", &["http/edge.rs", "routes.rs", "server/front.rs"]),
     ("tower_http::", &["routes.rs"]),

@@ -29,7 +29,7 @@ pub async fn import(cx: &Cx, lines: Arc<[ImportedAccount]>) -> Result<Vec<Made>,
     });
     let (made, event) = imported.await?;
     if let Some(event) = event {
-        event.log();
+        event.log(&cx.app.metrics);
     }
     Ok(made)
 }

@@ -15,6 +15,8 @@ use crate::base::id::{self, AccountId, SessionId};
 use crate::base::random;
 use crate::db::{Lock, Tx};
 use crate::guesses;
+use crate::metrics::Id;
+use crate::metrics::labels::SignUpOutcome;
 use crate::sessions::{self, Which};
 
 /// Makes an account that logs in with `password`. The same request with the same `key` makes it once
@@ -31,11 +33,24 @@ pub async fn sign_up(
 ) -> Result<NewAccount, Error> {
     let id = AccountId(id::uuid_v7(cx.now, random::bytes()));
     let account = NewAccount { id, email, name, created_at: cx.now, idempotency_key: key };
-    match (create(cx, &account, &password).await, key) {
+    let done = match (create(cx, &account, &password).await, key) {
         (Err(Error::Account(accounts::Error::EmailTaken)), Some(key)) => {
             repeat(cx, account, password, key).await
         }
         (result, _) => result.map(|()| account),
+    };
+    cx.app.metrics.count(Id::SignUps, &[outcome(&done).at()]);
+    done
+}
+
+fn outcome(done: &Result<NewAccount, Error>) -> SignUpOutcome {
+    match done {
+        Ok(_) => SignUpOutcome::Success,
+        Err(Error::Account(accounts::Error::EmailTaken)) => SignUpOutcome::Taken,
+        Err(Error::Account(accounts::Error::KeyReused)) => SignUpOutcome::KeyReused,
+        Err(error) if error.is_throttled() => SignUpOutcome::Throttled,
+        Err(error) if error.is_busy() => SignUpOutcome::Busy,
+        Err(_) => SignUpOutcome::Failed,
     }
 }
 
@@ -57,7 +72,7 @@ async fn store_account(cx: Cx, row: NewAccount, phc: String) -> Result<(), Error
             Ok(audit::flow::append(tx, &noted)?)
         })
         .await?;
-    event.log();
+    event.log(&cx.app.metrics);
     Ok(())
 }
 
@@ -156,7 +171,7 @@ async fn store_password(
         })
         .await?;
     sessions::flow::announce(&cx, &ended);
-    event.log();
+    event.log(&cx.app.metrics);
     if !ended.is_empty() {
         sessions::flow::seen_everywhere(&cx).await?;
     }
@@ -212,6 +227,6 @@ async fn remove(cx: Cx, account: AccountId, by_owner: Option<(Verified, SessionI
         .await?;
     cx.app.profiles.forget(account);
     sessions::flow::announce(&cx, &ended);
-    event.log();
+    event.log(&cx.app.metrics);
     Ok(sessions::flow::seen_everywhere(&cx).await?)
 }

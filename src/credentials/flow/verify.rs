@@ -104,8 +104,8 @@ pub fn log_wrong(cx: &Cx, who: Who<'_>, account: Option<AccountId>) {
     };
     let event = cx.event(kind).refused().detail("wrong credentials");
     match account {
-        Some(account) => event.account(account).log(),
-        None => event.log(),
+        Some(account) => event.account(account).log(&cx.app.metrics),
+        None => event.log(&cx.app.metrics),
     }
 }
 
@@ -186,7 +186,7 @@ async fn renew(cx: &Cx, stored: &Stored, hash: &PasswordHash) {
         })
         .await;
     match renewed {
-        Ok(true) => event.log(),
+        Ok(true) => event.log(&cx.app.metrics),
         // Another login was quicker.
         Ok(false) => {}
         Err(error) => {

@@ -63,7 +63,7 @@ impl Location {
             Self::Folder(path) => Engine::Sqlite(Sqlite::open_alone(path)?),
             Self::Server(url) => Engine::Postgres(Postgres::open_read_only(url)?),
         };
-        Ok(Db { engine })
+        Ok(Db::uncounted(engine))
     }
 
     /// Opens it for being filled. In one transaction its schema is made, it is seen to be empty, and the mark is
@@ -79,7 +79,7 @@ impl Location {
             mark::begin(tx, &source, &tables)
         };
         let opened = match self {
-            Self::Folder(path) => Sqlite::open_by(path, folder::FOR_A_COPY, first)
+            Self::Folder(path) => Sqlite::open_by(path, folder::FOR_A_COPY, &Arc::default(), first)
                 .map(|(engine, mark)| (Engine::Sqlite(engine), mark)),
             Self::Server(url) => Postgres::open_by(url, 1, PATIENCE_OF_COMMANDS, first)
                 .map(|(engine, mark)| (Engine::Postgres(engine), mark)),
@@ -91,7 +91,7 @@ impl Location {
             }
             error => error,
         })?;
-        Ok((Db { engine }, mark))
+        Ok((Db::uncounted(engine), mark))
     }
 }
 

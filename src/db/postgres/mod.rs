@@ -20,6 +20,7 @@ pub(super) use values::{WORDS, cell};
 use super::{Error, Tx, migrate};
 use crate::base::time::Timestamp;
 use crate::config::DatabaseUrl;
+use crate::metrics::{Id, Metrics};
 use access::Access;
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 use decision::Decision;
@@ -71,6 +72,7 @@ struct Pool {
     /// The way of looks, which must not wait behind changes; a command has none.
     looks: Option<Sender<Task>>,
     threads: Vec<JoinHandle<()>>,
+    metrics: Arc<Metrics>,
     shown: String,
 }
 
@@ -93,14 +95,14 @@ impl fmt::Debug for Postgres {
 }
 
 impl Postgres {
-    pub(super) fn open(url: &DatabaseUrl, now: Timestamp) -> Result<Self, Error> {
+    pub(super) fn open(url: &DatabaseUrl, now: Timestamp, metrics: &Arc<Metrics>) -> Result<Self, Error> {
         if url.is_open_to_others() {
             tracing::warn!(
                 "others may read along on the way to the database: add sslmode=verify-full to its URL"
             );
         }
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let opened = Self::start(url, (4 * cores).clamp(4, 32), false, PATIENCE)?;
+        let opened = Self::start(url, (4 * cores).clamp(4, 32), false, PATIENCE, metrics)?;
         opened.migrate(now).map_err(|error| opened.placed(error))?;
         Ok(opened)
     }
@@ -112,7 +114,7 @@ impl Postgres {
         patience: Duration,
         first: impl FnMut(&mut Tx<'_>) -> Result<T, Error> + Send + 'static,
     ) -> Result<(Self, T), Error> {
-        let opened = Self::start(url, threads, false, patience)?;
+        let opened = Self::start(url, threads, false, patience, &Arc::default())?;
         match opened.at_once(Access::Migrate, MIGRATIONS, first) {
             Ok(found) => Ok((opened, found)),
             Err(error) => Err(opened.placed(error)),
@@ -138,11 +140,11 @@ impl Postgres {
     }
 
     pub(super) fn open_beside(url: &DatabaseUrl) -> Result<Self, Error> {
-        Self::start(url, 1, false, PATIENCE_OF_COMMANDS)?.with_schema()
+        Self::start(url, 1, false, PATIENCE_OF_COMMANDS, &Arc::default())?.with_schema()
     }
 
     pub(super) fn open_read_only(url: &DatabaseUrl) -> Result<Self, Error> {
-        Self::start(url, 1, true, PATIENCE_OF_COMMANDS)?.with_schema()
+        Self::start(url, 1, true, PATIENCE_OF_COMMANDS, &Arc::default())?.with_schema()
     }
 
     fn with_schema(self) -> Result<Self, Error> {
@@ -168,22 +170,32 @@ impl Postgres {
     }
 
     #[allow(clippy::disallowed_methods)] // The pool is one of the few places that start threads.
-    fn start(url: &DatabaseUrl, threads: usize, read_only: bool, patience: Duration) -> Result<Self, Error> {
+    fn start(
+        url: &DatabaseUrl,
+        threads: usize,
+        read_only: bool,
+        patience: Duration,
+        metrics: &Arc<Metrics>,
+    ) -> Result<Self, Error> {
         let target = target(url, read_only, patience)?;
         let (queue, tasks) = bounded::<Task>(QUEUE);
         let (looks, looking) = bounded::<Task>(QUEUE);
         let looks = (threads > 1).then_some(looks);
-        let mut pool = Pool { queue: Some(queue), looks, threads: Vec::new(), shown: url.to_string() };
+        let (metrics, shown) = (metrics.clone(), url.to_string());
+        let mut pool = Pool { queue: Some(queue), looks, threads: Vec::new(), metrics, shown };
         let lanes = std::iter::repeat_n(tasks, threads);
         let lanes = lanes.chain(std::iter::repeat_n(looking, if threads > 1 { LOOKERS } else { 0 }));
         for (number, tasks) in lanes.enumerate() {
-            let worker = Worker::new(target.clone());
+            let counted = pool.metrics.clone();
+            let worker = Worker::new(target.clone(), counted.clone());
             let thread = std::thread::Builder::new()
                 .name(format!("db-worker-{number}"))
-                .spawn(move || serve(worker, &tasks))
+                .spawn(move || serve(worker, &tasks, &counted))
                 .map_err(|error| Error::Unavailable(error.to_string()))?;
             pool.threads.push(thread);
         }
+        let count = i64::try_from(pool.threads.len()).ok();
+        pool.metrics.set(Id::PostgresThreads, &[], count);
         Ok(Self { pool: Arc::new(pool), read_only, patience })
     }
 
@@ -257,7 +269,7 @@ impl Postgres {
         let decision = Decision::default();
         // A caller that has gone away does not undo its change.
         let (patience, given) = (self.patience, decision.clone());
-        submit(lane, patience, given, service, |outcome| drop(reply.send(outcome)))?;
+        self.submit(lane, patience, given, service, |outcome| drop(reply.send(outcome)))?;
         match tokio::time::timeout(self.patience, answer).await {
             Ok(Ok(outcome)) => outcome,
             Ok(Err(_)) => Err(unavailable("its threads have stopped").into()),
@@ -281,31 +293,38 @@ impl Postgres {
             worker.transaction(access, deadline, decision, &mut work)
         };
         let (lane, decision) = (self.pool.queue.as_ref(), Decision::default());
-        submit(lane, patience, decision, service, move |outcome| drop(reply.send(outcome)))?;
+        self.submit(lane, patience, decision, service, move |outcome| drop(reply.send(outcome)))?;
         answer.recv().unwrap_or_else(|_| Err(unavailable("its threads have stopped")))
     }
-}
 
-fn submit<T, E: From<Error>>(
-    lane: Option<&Sender<Task>>,
-    patience: Duration,
-    decision: Decision,
-    service: impl FnOnce(&mut Worker, Instant, &Decision) -> Result<T, E> + Send + 'static,
-    reply: impl FnOnce(Result<T, E>) + Send + 'static,
-) -> Result<(), Error> {
-    let deadline = Instant::now() + patience;
-    let task: Task = Box::new(move |worker| {
-        reply(if Instant::now() < deadline {
-            service(worker, deadline, &decision)
-        } else {
-            Err(unavailable("too many transactions are waiting").into())
+    fn submit<T, E: From<Error>>(
+        &self,
+        lane: Option<&Sender<Task>>,
+        patience: Duration,
+        decision: Decision,
+        service: impl FnOnce(&mut Worker, Instant, &Decision) -> Result<T, E> + Send + 'static,
+        reply: impl FnOnce(Result<T, E>) + Send + 'static,
+    ) -> Result<(), Error> {
+        let deadline = Instant::now() + patience;
+        let task: Task = Box::new(move |worker| {
+            reply(if Instant::now() < deadline {
+                service(worker, deadline, &decision)
+            } else {
+                Err(unavailable("too many transactions are waiting").into())
+            });
         });
-    });
-    let lane = lane.ok_or_else(|| unavailable("it is closed"))?;
-    lane.try_send(task).map_err(|error| match error {
-        TrySendError::Full(_) => unavailable("too many transactions are waiting"),
-        TrySendError::Disconnected(_) => unavailable("its threads have stopped"),
-    })
+        let lane = lane.ok_or_else(|| unavailable("it is closed"))?;
+        let metrics = &self.pool.metrics;
+        // Before it can be taken out again.
+        metrics.raise(Id::DatabaseQueue);
+        lane.try_send(task).map_err(|error| {
+            metrics.lower(Id::DatabaseQueue, 1);
+            match error {
+                TrySendError::Full(_) => unavailable("too many transactions are waiting"),
+                TrySendError::Disconnected(_) => unavailable("its threads have stopped"),
+            }
+        })
+    }
 }
 
 /// Whether an error will most likely pass: nobody listens yet, or the server is about to let callers in.
@@ -319,10 +338,13 @@ fn unavailable(why: &str) -> Error {
     Error::Unavailable(why.to_owned())
 }
 
-fn serve(mut worker: Worker, tasks: &Receiver<Task>) {
+fn serve(mut worker: Worker, tasks: &Receiver<Task>, metrics: &Metrics) {
     while let Ok(task) = tasks.recv() {
+        metrics.lower(Id::DatabaseQueue, 1);
+        metrics.raise(Id::PostgresThreadsBusy);
         // What a task drops may panic too; the thread is needed for the next one.
         let _ = catch_unwind(AssertUnwindSafe(|| task(&mut worker)));
+        metrics.lower(Id::PostgresThreadsBusy, 1);
     }
     worker.end();
 }

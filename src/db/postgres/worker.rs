@@ -11,7 +11,9 @@ use super::session::{Session, Target};
 use crate::base::random;
 use crate::db::tx::On;
 use crate::db::{Error, Tx};
+use crate::metrics::{Id, Metrics};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// The most tries of one transaction.
@@ -27,6 +29,7 @@ const LEAST: Duration = Duration::from_millis(500);
 pub(super) struct Worker {
     target: Target,
     session: Option<Session>,
+    metrics: Arc<Metrics>,
 }
 
 /// How one try ended.
@@ -38,8 +41,8 @@ enum Tried<T, E> {
 }
 
 impl Worker {
-    pub(super) fn new(target: Target) -> Self {
-        Self { target, session: None }
+    pub(super) fn new(target: Target, metrics: Arc<Metrics>) -> Self {
+        Self { target, session: None, metrics }
     }
 
     /// Runs a transaction that is one statement, and where that gives `None` another; no try begins after `deadline`.
@@ -77,6 +80,7 @@ impl Worker {
                 let unknown = || Error::OutcomeUnknown("its connection was lost as it was saved".into());
                 return Err(if decision.is_in_doubt() { unknown().into() } else { error });
             }
+            self.metrics.count(Id::PostgresRetries, &[]);
             tracing::debug!(number, ?access, "a transaction is tried again");
             std::thread::sleep(pause);
         }

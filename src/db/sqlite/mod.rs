@@ -11,6 +11,7 @@ pub(super) use values::cell;
 use super::tx::On;
 use super::{Error, Tx, folder, migrate};
 use crate::base::time::Timestamp;
+use crate::metrics::Metrics;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 use std::fmt;
@@ -54,8 +55,8 @@ impl fmt::Debug for Sqlite {
 }
 
 impl Sqlite {
-    pub(super) fn open(data_dir: &Path, now: Timestamp) -> Result<Self, Error> {
-        Ok(Self::open_by(data_dir, folder::FOR_A_SERVER, |tx| migrate::run(tx, now))?.0)
+    pub(super) fn open(data_dir: &Path, now: Timestamp, metrics: &Arc<Metrics>) -> Result<Self, Error> {
+        Ok(Self::open_by(data_dir, folder::FOR_A_SERVER, metrics, |tx| migrate::run(tx, now))?.0)
     }
 
     /// Takes the folder and lets `first` have a look at the database before anything else; what it returns comes
@@ -63,6 +64,7 @@ impl Sqlite {
     pub(super) fn open_by<T>(
         data_dir: &Path,
         mend: &str,
+        metrics: &Arc<Metrics>,
         first: impl FnOnce(&mut Tx<'_>) -> Result<T, Error>,
     ) -> Result<(Self, T), Error> {
         folder::prepare(data_dir)?;
@@ -75,7 +77,7 @@ impl Sqlite {
         let tx = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let found = first(&mut Tx(On::Sqlite(&tx)))?;
         tx.commit()?;
-        Ok((Self::with_writer(path, connection, Some(lock))?, found))
+        Ok((Self::with_writer(path, connection, Some(lock), metrics)?, found))
     }
 
     /// SQLite's own locks keep the two writers apart; the folder stays the server's.
@@ -86,11 +88,16 @@ impl Sqlite {
         // An import changes thousands of pages at once: each is read once and written once then. In KiB.
         connection.pragma_update(None, "cache_size", -65536)?;
         migrate::expect_current(&mut Tx(On::Sqlite(&connection)))?;
-        Self::with_writer(path, connection, None)
+        Self::with_writer(path, connection, None, &Arc::default())
     }
 
-    fn with_writer(path: PathBuf, connection: Connection, lock: Option<File>) -> Result<Self, Error> {
-        let writer = Writer::start(connection, lock)?;
+    fn with_writer(
+        path: PathBuf,
+        connection: Connection,
+        lock: Option<File>,
+        metrics: &Arc<Metrics>,
+    ) -> Result<Self, Error> {
+        let writer = Writer::start(connection, lock, metrics.clone())?;
         let readers = Readers { path, idle: Mutex::default(), _lock: None };
         Ok(Self { readers: Arc::new(readers), writer: Some(Arc::new(writer)) })
     }

@@ -4,9 +4,11 @@
 use super::run;
 use crate::db::tx::On;
 use crate::db::{Error, Tx};
+use crate::metrics::{Id, Metrics};
 use rusqlite::Connection;
 use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -24,6 +26,7 @@ const QUEUE: usize = 4096;
 /// The writer's queue and thread.
 pub(super) struct Writer {
     queue: Option<SyncSender<Box<dyn Job>>>,
+    metrics: Arc<Metrics>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -43,16 +46,21 @@ impl Drop for Writer {
 impl Writer {
     /// Starts the thread. It keeps the folder's lock until the database is closed.
     #[allow(clippy::disallowed_methods)] // The writer thread is one of the few that this program starts.
-    pub(super) fn start(connection: Connection, lock: Option<File>) -> Result<Self, Error> {
+    pub(super) fn start(
+        connection: Connection,
+        lock: Option<File>,
+        metrics: Arc<Metrics>,
+    ) -> Result<Self, Error> {
         let (sender, queue) = sync_channel(QUEUE);
+        let counted = metrics.clone();
         let thread = std::thread::Builder::new()
             .name("db-writer".into())
             .spawn(move || {
-                serve(&connection, &queue);
+                serve(&connection, &queue, &counted);
                 drop((connection, lock));
             })
             .map_err(|error| Error::Unavailable(error.to_string()))?;
-        Ok(Self { queue: Some(sender), thread: Some(thread) })
+        Ok(Self { queue: Some(sender), metrics, thread: Some(thread) })
     }
 
     /// Runs `work` in the next commit, which may wait so long for others to share its sync.
@@ -70,9 +78,14 @@ impl Writer {
     }
 
     fn send(&self, job: Box<dyn Job>) -> Result<(), Error> {
-        self.queue.as_ref().ok_or_else(stopped)?.try_send(job).map_err(|error| match error {
-            TrySendError::Full(_) => Error::Unavailable("too many changes are waiting".to_owned()),
-            TrySendError::Disconnected(_) => stopped(),
+        // Before it can be taken out again.
+        self.metrics.raise(Id::DatabaseQueue);
+        self.queue.as_ref().ok_or_else(stopped)?.try_send(job).map_err(|error| {
+            self.metrics.lower(Id::DatabaseQueue, 1);
+            match error {
+                TrySendError::Full(_) => Error::Unavailable("too many changes are waiting".to_owned()),
+                TrySendError::Disconnected(_) => stopped(),
+            }
         })
     }
 }
@@ -130,10 +143,12 @@ where
     }
 }
 
-fn serve(connection: &Connection, queue: &Receiver<Box<dyn Job>>) {
+fn serve(connection: &Connection, queue: &Receiver<Box<dyn Job>>, metrics: &Metrics) {
     let mut several = false;
     while let Ok(first) = queue.recv() {
         let mut group = gather(queue, first, several);
+        metrics.lower(Id::DatabaseQueue, group.len());
+        metrics.observe(Id::SqliteGroup, &[], u64::try_from(group.len()).unwrap_or(u64::MAX));
         several = group.iter().filter(|job| job.due().is_none()).count() > 1;
         let failure = commit_group(connection, &mut group).err();
         if failure.is_some() && !connection.is_autocommit() {

@@ -7,12 +7,17 @@ use crate::audit::{self, Event, Kind};
 use crate::base::id::SessionId;
 use crate::base::time::Timestamp;
 use crate::db::{self, Lock, Tx};
+use crate::metrics::Id;
+use crate::metrics::labels::RefreshOutcome;
 use crate::sessions::refresh::{self, Verdict, judge};
 use crate::sessions::scope::Scope;
 use crate::sessions::tokens::{Tokens, access_expiry, issue};
 use crate::sessions::{Advance, Error, Session, Which, store};
 use crate::status::Ended;
 use claviger_crypto::token::RefreshToken;
+
+/// Why a spent token is refused after its window.
+const REUSED: &str = "it was spent before; its session was ended";
 
 /// What became of a refresh, inside its transaction.
 enum Outcome {
@@ -28,6 +33,23 @@ enum Outcome {
 /// [`Error::Refused`], [`Error::Scope`], [`Error::TooOften`], or that it cannot be done now. Then the token is
 /// not spent, or can be shown again for a while.
 pub async fn refresh(cx: &Cx, token: &str, scope: Option<Option<Scope>>) -> Result<Tokens, Error> {
+    let done = exchange(cx, token, scope).await;
+    cx.app.metrics.count(Id::Refreshes, &[outcome_of(&done).at()]);
+    done
+}
+
+fn outcome_of(done: &Result<Tokens, Error>) -> RefreshOutcome {
+    match done {
+        Ok(_) => RefreshOutcome::Success,
+        Err(Error::Refused(REUSED)) => RefreshOutcome::Reuse,
+        Err(Error::Refused(_)) => RefreshOutcome::Refused,
+        Err(Error::Scope) => RefreshOutcome::Scope,
+        Err(Error::TooOften) => RefreshOutcome::TooOften,
+        Err(_) => RefreshOutcome::Failed,
+    }
+}
+
+async fn exchange(cx: &Cx, token: &str, scope: Option<Option<Scope>>) -> Result<Tokens, Error> {
     let key = &cx.app.secrets.refresh;
     let shown = RefreshToken::parse(key, token).ok_or(Error::Refused("it is none of ours"))?;
     let successor = shown.successor(key).ok_or(Error::Refused("its session had too many"))?;
@@ -73,13 +95,13 @@ impl Rotation {
         });
         match outcome? {
             Outcome::Refreshed { session, until, event } => {
-                event.inspect(Event::log);
+                event.inspect(|event| event.log(&cx.app.metrics));
                 Ok((*session, until))
             }
             Outcome::Reused { ended, event } => {
                 announce(&cx, &ended);
-                event.log();
-                Err(Error::Refused("it was spent before; its session was ended"))
+                event.log(&cx.app.metrics);
+                Err(Error::Refused(REUSED))
             }
         }
     }

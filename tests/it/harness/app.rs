@@ -1,6 +1,6 @@
 //! A server of its own for each test, on a free port of loopback, with a clock that the test moves.
 
-use super::callers::{Account, Anonymous, ByApiKey, Caller as _};
+use super::callers::{Account, Anonymous, Answer, ByApiKey, Caller as _, send};
 use super::database::{count, database};
 use super::postgres::{note_statements, url_of};
 use super::way::Way;
@@ -113,6 +113,16 @@ impl TestApp {
     /// What the server has. To be dropped before a restart.
     pub fn app(&self) -> Arc<App> {
         self.server.app.clone()
+    }
+
+    /// The page of its metrics; it must have been started with `metrics_listen`.
+    pub async fn metrics(&self) -> Answer {
+        send(self.http.get(format!("{}/metrics", self.metrics_url()))).await
+    }
+
+    /// Where its metrics are.
+    pub fn metrics_url(&self) -> String {
+        format!("http://{}", self.server.metrics_address.expect("metrics are off"))
     }
 
     /// Moves the server's clock ahead.

@@ -7,6 +7,8 @@ mod database;
 mod in_order;
 mod postgres;
 mod program;
+mod promql;
+mod samples;
 mod token;
 mod tokens;
 mod way;
@@ -21,6 +23,8 @@ pub use postgres::{
     url_of, with_client,
 };
 pub use program::{Program, free_port};
+pub use promql::{Query, Selector};
+pub use samples::{Samples, base};
 pub use token::decode;
 pub use tokens::{Tokens, assert_refused_everywhere, refresh, refreshing};
 pub use way::Way;
