@@ -12,7 +12,7 @@ use crate::app::{App, Cx};
 use crate::audit::{Actor, Origin};
 use crate::base::{id, random};
 use crate::status::LOOK_EVERY;
-use crate::{audit, db, sessions, status};
+use crate::{audit, credentials, db, sessions, status};
 use futures_util::FutureExt as _;
 use std::convert::Infallible;
 use std::fmt::Display;
@@ -33,6 +33,9 @@ const ROTATE_EVERY: Duration = Duration::from_secs(1);
 
 /// How often new events are chained, and those of deleted accounts erased.
 const SEAL_EVERY: Duration = Duration::from_secs(1);
+
+/// How often it is looked at what checking a password costs.
+const LEARN_EVERY: Duration = Duration::from_secs(10);
 
 /// How often rows that are over are deleted.
 const SWEEP_EVERY: Duration = Duration::from_secs(60);
@@ -63,6 +66,8 @@ pub fn start(app: &Arc<App>, keys: Keys) -> Jobs {
     jobs.spawn(every(HEALTH_EVERY, "health", app.clone(), health));
     jobs.spawn(every(ROTATE_EVERY, "rotate", app.clone(), move |app| rotation::tick(app, rotated.clone())));
     jobs.spawn(every(SEAL_EVERY, "seal", app.clone(), seal));
+    jobs.spawn(learn_first(app.clone()));
+    jobs.spawn(every(LEARN_EVERY, "learn costs", app.clone(), learn));
     jobs.spawn(every(SWEEP_EVERY, "sweep", app.clone(), sweep));
     Jobs(jobs)
 }
@@ -125,6 +130,15 @@ async fn health(app: Arc<App>) -> Result<(), Infallible> {
 async fn seal(app: Arc<App>) -> Result<(), audit::Error> {
     while audit::flow::go_on_erasing(&app.db).await? {}
     audit::flow::seal(&app.db, &app.secrets.audit).await.map(drop)
+}
+
+async fn learn(app: Arc<App>) -> Result<(), db::Error> {
+    credentials::flow::learn_costs(&app).await
+}
+
+/// At once after a start. What fails is said when the job's turn comes.
+async fn learn_first(app: Arc<App>) {
+    let _ = learn(app).await;
 }
 
 /// Deletes all that is over. Also what an operator's test of the whole may call.

@@ -4,6 +4,7 @@
 //! They run at a lower priority than the server's threads, so that token checks never wait for them.
 //! A full queue refuses at once; nobody waits without a bound.
 
+mod decoys;
 mod turns;
 
 use crate::config::Hash;
@@ -12,6 +13,8 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError, bounde
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{SemaphorePermit, oneshot};
+
+pub use decoys::Decoys;
 pub use turns::Turns;
 
 /// How long a thread keeps its memory without work.
@@ -30,6 +33,7 @@ type Task = Box<dyn FnOnce(&mut Hasher) + Send>;
 pub struct PasswordPool {
     queue: Sender<Task>,
     turns: Arc<Turns>,
+    decoys: Arc<Decoys>,
     params: Params,
 }
 
@@ -63,12 +67,17 @@ impl PasswordPool {
                 .name(format!("password-{number}"))
                 .spawn(move || work(hasher, &tasks, idle))?;
         }
-        Ok(Self { queue, turns: Arc::default(), params: hash.params })
+        Ok(Self { queue, turns: Arc::default(), decoys: Arc::default(), params: hash.params })
     }
 
     /// The cost of new hashes.
     pub fn params(&self) -> Params {
         self.params
+    }
+
+    /// What checking costs for the accounts that there are.
+    pub fn decoys(&self) -> &Decoys {
+        &self.decoys
     }
 
     /// Whether others wait for a thread.

@@ -1,8 +1,10 @@
 //! Making an account with its password, changing the password, and closing the account.
 
+mod decoys;
 mod import;
 mod verify;
 
+pub use decoys::learn_costs;
 pub use import::{import, try_import};
 pub use verify::{Verified, Who, log_wrong, verify};
 
