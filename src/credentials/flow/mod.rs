@@ -32,7 +32,7 @@ pub async fn sign_up(
     key: Option<[u8; 32]>,
 ) -> Result<NewAccount, Error> {
     let id = AccountId(id::uuid_v7(cx.now, random::bytes()));
-    let account = NewAccount { id, email, name, created_at: cx.now, idempotency_key: key };
+    let account = NewAccount { id, email, name, created_at: cx.now, disabled_at: None, idempotency_key: key };
     match (create(cx, &account, &password).await, key) {
         (Err(Error::Account(accounts::Error::EmailTaken)), Some(key)) => {
             repeat(cx, account, password, key).await

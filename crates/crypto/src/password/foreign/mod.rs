@@ -11,6 +11,7 @@ mod parts;
 mod stored;
 
 use super::Params;
+pub use parts::{from_any as from_base64, from_hex};
 pub use stored::StoredHash;
 
 /// The greatest rounds of PBKDF2, for each block of its digest: a few seconds.

@@ -33,8 +33,8 @@ pub(super) fn padded(bytes: &[u8]) -> String {
     STANDARD.encode(bytes)
 }
 
-/// Of the standard alphabet or the one for URLs, padded or not.
-pub(super) fn from_any(text: &str) -> Option<Vec<u8>> {
+/// Reads base64 of the standard alphabet or the one for URLs, padded or not.
+pub fn from_any(text: &str) -> Option<Vec<u8>> {
     EITHER.decode(text.replace('-', "+").replace('_', "/")).ok()
 }
 
@@ -51,8 +51,8 @@ pub(super) fn from_bcrypt<const N: usize>(text: &str) -> Option<[u8; N]> {
     BCRYPT.decode(text).ok()?.try_into().ok()
 }
 
-/// Bytes as hexadecimal digits, of either case.
-pub(super) fn from_hex(text: &str) -> Option<Vec<u8>> {
+/// Reads bytes as hexadecimal digits, of either case.
+pub fn from_hex(text: &str) -> Option<Vec<u8>> {
     let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
     let (pairs, rest) = text.as_bytes().as_chunks::<2>();
     let bytes = pairs.iter().map(|[high, low]| Some(digit(*high)? << 4 | digit(*low)?)).collect();
