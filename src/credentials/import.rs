@@ -122,6 +122,8 @@ pub struct Record {
     pub created_at: Option<Timestamp>,
     /// Whether nobody may log in.
     pub disabled: bool,
+    /// Until when nobody may, if that is still to come.
+    pub banned_until: Option<Timestamp>,
 }
 
 /// What the operator wants of records.
@@ -151,7 +153,8 @@ impl ImportedAccount {
         let key = key(&email, &name, &phc, own_id, record);
         let created_at = record.created_at.unwrap_or(now);
         let id = own_id.unwrap_or_else(|| AccountId(id::uuid_v7(created_at, random)));
-        let disabled_at = record.disabled.then_some(now);
+        let is_disabled = record.disabled || record.banned_until.is_some_and(|until| until > now);
+        let disabled_at = is_disabled.then_some(now);
         let account = NewAccount { id, email, name, created_at, disabled_at, idempotency_key: Some(key) };
         Ok(Self { account, phc, has_own_id: own_id.is_some() })
     }
@@ -186,10 +189,11 @@ fn own_id(text: &str) -> Result<AccountId, Refused> {
 fn key(email: &Email, name: &Name, phc: &str, id: Option<AccountId>, record: &Record) -> [u8; 32] {
     let id = id.map(|id| id.to_string()).unwrap_or_default();
     let moment = record.created_at.map(|moment| moment.as_micros().to_string()).unwrap_or_default();
+    let until = record.banned_until.map(|until| until.as_micros().to_string());
     let mut said = vec!["import", email.as_typed(), name.as_str(), phc, &id, &moment];
-    if record.disabled {
-        said.push("disabled");
-    }
+    // Nothing where there is nothing, so that what an earlier version imported is known again.
+    said.extend(record.disabled.then_some("disabled"));
+    said.extend(until.as_deref());
     // None of them can hold the control character between them.
     claviger_crypto::sha256(said.join("\0").as_bytes())
 }

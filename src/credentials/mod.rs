@@ -5,6 +5,7 @@
 //! type the same password. Nothing is trimmed, folded or cut.
 
 pub mod api;
+pub mod export;
 pub mod flow;
 pub mod import;
 pub(crate) mod store;

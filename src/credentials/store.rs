@@ -84,6 +84,13 @@ pub(crate) fn ends(tx: &mut Tx<'_>) -> Result<Option<(AccountId, AccountId)>, Er
     Ok(first.zip(last))
 }
 
+/// The hash of each of these accounts, if it has one.
+pub(crate) fn hashes_of(tx: &mut Tx<'_>, ids: &[AccountId]) -> Result<Vec<Option<String>>, Error> {
+    let sql = "SELECT phc FROM passwords WHERE account_id = $1";
+    let rows: Vec<[Value<'_>; 1]> = ids.iter().map(|id| [id.0.into()]).collect();
+    tx.first_each(sql, &rows, phc)
+}
+
 /// The hashes of those accounts that come next from each of these ids on.
 pub(crate) fn hashes_from(tx: &mut Tx<'_>, ids: &[AccountId]) -> Result<Vec<String>, Error> {
     let sql = "SELECT phc FROM passwords WHERE account_id >= $1 ORDER BY account_id LIMIT 1";

@@ -69,15 +69,15 @@ impl Rows {
         (self.reader.get_ref().bytes, self.count)
     }
 
-    /// The next row, by the number of its first line.
+    /// The next row with its number. Blank ones are left out.
     pub(super) fn next(&mut self) -> Result<Next, String> {
         self.reader.get_mut().since = 0;
         if !self.reader.read_byte_record(&mut self.record).map_err(|error| of(&error))? {
             return Ok(None);
         }
         self.count += 1;
-        let line = self.record.position().map_or(0, csv::Position::line);
-        Ok(Some((line, self.read())))
+        // As a spreadsheet counts them: the names are the first.
+        Ok(Some((self.count + 1, self.read())))
     }
 
     fn read(&self) -> Result<Record, Refused> {

@@ -70,7 +70,7 @@ impl Source {
     ) -> Result<(Self, Option<u64>), String> {
         let format = match given.format {
             Some(format) => format,
-            None => guessed(name, input.fill_buf().map_err(of_file)?),
+            None => guessed(name, input.fill_buf().map_err(|error| of_file(&error))?),
         };
         let (reader, length) = match format {
             Format::Jsonl => (Reader::Lines(Lines::new(input)), length),
@@ -85,9 +85,9 @@ impl Source {
     /// What the numbers of [`Next`] count.
     pub(super) fn unit(&self) -> &'static str {
         match &self.reader {
-            Reader::Lines(_) | Reader::Rows(_) => "line",
+            Reader::Lines(_) => "line",
             Reader::Elements(_) => "record",
-            Reader::Table(_) => "row",
+            Reader::Rows(_) | Reader::Table(_) => "row",
         }
     }
 
@@ -106,11 +106,11 @@ impl Source {
         let (format, config) = (self.format, self.hash_config.as_ref());
         match &mut self.reader {
             Reader::Lines(lines) => {
-                let line = lines.next().map_err(of_file)?;
+                let line = lines.next().map_err(|error| of_file(&error))?;
                 Ok(line.map(|(number, line)| (number, format.object(line, config))))
             }
             Reader::Elements(elements) => {
-                let element = elements.next().map_err(|broken| format!("the file: {broken}"))?;
+                let element = elements.advance().map_err(|broken| format!("the file: {broken}"))?;
                 Ok(element.map(|(number, element)| (number, format.object(element, config))))
             }
             Reader::Rows(rows) => rows.next(),
@@ -125,7 +125,7 @@ impl From<Rows> for Reader {
     }
 }
 
-fn of_file(error: io::Error) -> String {
+fn of_file(error: &io::Error) -> String {
     format!("the file: {error}")
 }
 
@@ -148,7 +148,7 @@ fn tell(line: &str) {
 
 /// One list, an object on each line, or rows with a header.
 fn of_first_byte(format: Format, mut input: Input) -> Result<Reader, String> {
-    let start = input.fill_buf().map_err(of_file)?;
+    let start = input.fill_buf().map_err(|error| of_file(&error))?;
     match start.trim_ascii_start().first() {
         Some(b'[') => Ok(Reader::Elements(Elements::new(input, "users"))),
         Some(b'{') => Ok(Reader::Lines(Lines::new(input))),

@@ -1,10 +1,12 @@
 //! Making an account with its password, changing the password, and closing the account.
 
 mod decoys;
+mod export;
 mod import;
 mod verify;
 
 pub use decoys::learn_costs;
+pub use export::{export_page, note_export};
 pub use import::{import, try_import};
 pub use verify::{Verified, Who, log_wrong, verify};
 

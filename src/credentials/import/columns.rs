@@ -85,6 +85,7 @@ impl Row {
             public_id: self.get(Role::PublicId).map(str::to_owned),
             created_at: self.get(Role::CreatedAt).map(moments::loose).transpose()?,
             disabled: disabled == Some(true) || active == Some(false),
+            banned_until: None,
         })
     }
 }

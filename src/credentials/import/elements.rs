@@ -63,7 +63,7 @@ impl<R: BufRead> Elements<R> {
     ///
     /// # Errors
     /// [`Broken`]; then there is no next one.
-    pub fn next(&mut self) -> Result<Option<(u64, &[u8])>, Broken> {
+    pub fn advance(&mut self) -> Result<Option<(u64, &[u8])>, Broken> {
         if self.place == Place::Start && !self.begin()? {
             return Err(Broken::NoList(self.member));
         }
@@ -216,7 +216,7 @@ impl<R: BufRead> Elements<R> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
@@ -225,7 +225,7 @@ mod tests {
     fn read(text: &str) -> Result<Vec<String>, String> {
         let mut elements = Elements::new(io::BufReader::with_capacity(7, text.as_bytes()), "users");
         let mut found = Vec::new();
-        while let Some((number, element)) = elements.next().map_err(|broken| broken.to_string())? {
+        while let Some((number, element)) = elements.advance().map_err(|broken| broken.to_string())? {
             found.push(String::from_utf8(element.to_vec()).unwrap());
             assert_eq!(number, found.len() as u64);
         }

@@ -84,5 +84,6 @@ pub(super) fn user(text: &[u8], config: Option<&HashConfig>) -> Result<Record, R
         public_id: None,
         created_at: user.created_at.as_deref().map(moments::loose).transpose()?,
         disabled: user.disabled.unwrap_or_default(),
+        banned_until: None,
     })
 }

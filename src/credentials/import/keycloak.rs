@@ -71,6 +71,7 @@ pub(super) fn user(text: &[u8]) -> Result<Record, Refused> {
         public_id: user.id,
         created_at: user.created_timestamp.map(moments::number_of),
         disabled: user.enabled == Some(false),
+        banned_until: None,
     })
 }
 

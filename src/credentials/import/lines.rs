@@ -40,6 +40,7 @@ pub(super) fn own(line: &[u8]) -> Result<Record, Refused> {
         public_id,
         created_at: created_at.as_deref().map(moments::strict).transpose()?,
         disabled: disabled.unwrap_or_default(),
+        banned_until: None,
     })
 }
 
@@ -90,6 +91,7 @@ pub(super) fn auth0(text: &[u8]) -> Result<Record, Refused> {
         public_id: None,
         created_at: created_at.map(moments::of_json).transpose()?,
         disabled: user.blocked.unwrap_or_default(),
+        banned_until: None,
     })
 }
 
@@ -152,13 +154,13 @@ pub(super) fn supabase_of(column: impl Fn(&str) -> Option<String>) -> Result<Rec
     let about: Map<String, Value> = serde_json::from_str(&about).unwrap_or_default();
     let names = ["user_name", "username", "name", "full_name"].iter();
     let names = names.filter_map(|name| about.get(*name)?.as_str().map(str::to_owned));
-    // Whoever is banned, until whenever, is let in by the operator.
     Ok(Record {
         email,
         name: first_name(names),
         hash: hash(column("encrypted_password").as_deref())?,
         public_id: column("id"),
         created_at: column("created_at").as_deref().map(moments::loose).transpose()?,
-        disabled: column("banned_until").is_some(),
+        disabled: false,
+        banned_until: column("banned_until").as_deref().map(moments::loose).transpose()?,
     })
 }
