@@ -41,17 +41,18 @@ const FORM: &str = r#"Formats, guessed by how the file begins where --from does 
 
   jsonl     one account a line, as a JSON object (below)
   csv       the same as columns, named in the first line
-  flask     the SQLite file of a Flask server or the like; what it finds is said, and --table and --column correct it
+  flask     the SQLite file of a Flask server or the like; --table and --column correct what is found
   keycloak  the export of a realm with its users
   auth0     the export of password hashes, or a file of the bulk import
-  firebase  what `firebase auth:export` writes, with the project's hash parameters in --firebase-hash
+  firebase  what `firebase auth:export` writes; its passwords need --firebase-hash
   supabase  the rows of auth.users, as CSV or JSON
 
   {"email":"alice@example.org","name":"Alice","password_hash":"$argon2id$v=19$m=65536,t=3,p=4$…"}
 
   email, name    by the rules of a sign-up
-  password_hash  Argon2, bcrypt, scrypt or PBKDF2, as PHC strings or as Werkzeug, passlib and Django write them; !
-                 for none; hashed anew as Argon2id with the settings of here at the first login
+  password_hash  Argon2, bcrypt, scrypt or PBKDF2, as PHC strings or as Werkzeug, passlib and
+                 Django write them; hashed anew with the settings of here at the first login.
+                 ! for an account that no password opens
   public_id      optional: the UUID that services know the account by, in lower case
   created_at     optional: RFC 3339, such as 2023-11-14T22:13:20Z
   disabled       optional: true for an account that nobody may log in to
