@@ -187,6 +187,13 @@ pub async fn find(cx: &Cx, id_or_email: &str) -> Result<Account, Error> {
 /// # Errors
 /// If the database fails.
 pub async fn page(cx: &Cx, after: Option<AccountId>, limit: u32) -> Result<Vec<Account>, Error> {
-    let after = after.unwrap_or(AccountId(uuid::Uuid::nil()));
-    cx.app.db.read(move |tx| Ok(store::page(tx, after, limit.into())?)).await
+    cx.app.db.read(move |tx| Ok(page_in(tx, after, limit)?)).await
+}
+
+/// The same, inside a transaction that reads more of them.
+///
+/// # Errors
+/// If the database fails.
+pub fn page_in(tx: &mut Tx<'_>, after: Option<AccountId>, limit: u32) -> Result<Vec<Account>, db::Error> {
+    store::page(tx, after.unwrap_or(AccountId(uuid::Uuid::nil())), limit.into())
 }

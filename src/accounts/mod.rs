@@ -71,6 +71,8 @@ pub struct NewAccount {
     pub name: Name,
     /// When it is made.
     pub created_at: Timestamp,
+    /// Since when it is disabled, if it is made so.
+    pub disabled_at: Option<Timestamp>,
     /// Digest of the key that its making can be repeated with.
     pub idempotency_key: Option<[u8; 32]>,
 }

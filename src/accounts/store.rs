@@ -8,26 +8,27 @@ use crate::profiles::Profile;
 
 /// Adds an account unless its mailbox is taken. Says whether it did.
 pub(crate) fn insert(tx: &mut Tx<'_>, account: &NewAccount) -> Result<bool, Error> {
-    let sql = "INSERT INTO accounts (id, email, email_key, name, created_at, idempotency_key)
-        VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (email_key) DO NOTHING";
+    let sql = "INSERT INTO accounts (id, email, email_key, name, created_at, disabled_at, idempotency_key)
+        VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (email_key) DO NOTHING";
     Ok(tx.execute(sql, &values(account))? == 1)
 }
 
 /// Adds accounts, but for those whose mailbox or id is taken. Says of each whether it did.
 pub(crate) fn insert_each(tx: &mut Tx<'_>, accounts: &[&NewAccount]) -> Result<Vec<bool>, Error> {
-    let sql = "INSERT INTO accounts (id, email, email_key, name, created_at, idempotency_key)
-        VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING";
-    let rows: Vec<[Value<'_>; 6]> = accounts.iter().map(|account| values(account)).collect();
+    let sql = "INSERT INTO accounts (id, email, email_key, name, created_at, disabled_at, idempotency_key)
+        VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING";
+    let rows: Vec<[Value<'_>; 7]> = accounts.iter().map(|account| values(account)).collect();
     Ok(tx.execute_each(sql, &rows)?.into_iter().map(|changed| changed == 1).collect())
 }
 
-fn values(account: &NewAccount) -> [Value<'_>; 6] {
+fn values(account: &NewAccount) -> [Value<'_>; 7] {
     [
         account.id.0.into(),
         account.email.as_typed().into(),
         account.email.key().into(),
         account.name.as_str().into(),
         account.created_at.into(),
+        account.disabled_at.into(),
         account.idempotency_key.as_ref().map(<[u8; 32]>::as_slice).into(),
     ]
 }

@@ -47,6 +47,8 @@ events! {
     SignUp = "sign-up",
     /// Accounts were brought in from elsewhere; the detail says how many.
     AccountImport = "account-import",
+    /// All accounts were written out; the detail says whether with the hashes of their passwords.
+    AccountExport = "account-export",
     /// A password was checked at a login.
     Login = "login",
     /// The present password was checked before a change.

@@ -58,6 +58,12 @@ impl Timestamp {
         self.0
     }
 
+    /// RFC 3339 in UTC, to the microsecond: what [`Timestamp::parse`] reads as the same moment.
+    pub fn exactly(self) -> String {
+        jiff::Timestamp::from_microsecond(self.0)
+            .map_or_else(|_| self.to_string(), |moment| moment.to_string())
+    }
+
     /// Whole seconds since 1970 UTC, rounded down.
     pub const fn as_seconds(self) -> i64 {
         self.0.div_euclid(1_000_000)

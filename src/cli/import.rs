@@ -1,25 +1,29 @@
 //! `claviger import`: accounts from another system, with the hashes of their passwords.
 
-use super::lines::Lines;
+mod rows;
+mod source;
+
 use super::offline::Offline;
 use super::progress::Reading;
-use super::{REFUSED, SHORT, failed, leaf, print, with_settings};
+use super::{REFUSED, SHORT, WRONG, failed, leaf, print, with_settings};
 use crate::accounts::Made;
 use crate::app::Cx;
 use crate::base::random;
 use crate::credentials::flow;
-use crate::credentials::import::{ImportedAccount, Refused, Trial};
+use crate::credentials::import::{Format, HashConfig, ImportedAccount, Refused, Role, Trial, Wanted};
 use crate::db;
+use clap::builder::PossibleValuesParser;
 use clap::{Arg, ArgAction, ArgMatches, Command};
+use source::{Given, Source};
 use std::convert::Infallible;
 use std::fmt::Display;
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, BufWriter, Write as _};
+use std::io::{BufWriter, Write as _};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Lines in one transaction: on SQLite nobody else writes meanwhile.
+/// Accounts in one transaction: on SQLite nobody else writes meanwhile.
 const BATCH: usize = 2000;
 
 /// How long SQLite is left to others then, beside the time of its checkpoint. It has no queue: who waits for it
@@ -30,64 +34,95 @@ const REST: Duration = Duration::from_millis(50);
 const TRIES: u32 = 10;
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// Refused lines that are shown; there may be a million.
+/// Refused accounts that are shown; there may be a million.
 const SHOWN: u64 = 100;
 
-const FORM: &str = r#"One account a line, as a JSON object:
+const FORM: &str = r#"Formats, guessed by how the file begins where --from does not say:
+
+  jsonl     one account a line, as a JSON object (below)
+  csv       the same as columns, named in the first line
+  flask     the SQLite file of a Flask server or the like; --table and --column correct what is found
+  keycloak  the export of a realm with its users
+  auth0     the export of password hashes, or a file of the bulk import
+  firebase  what `firebase auth:export` writes; its passwords need --firebase-hash
+  supabase  the rows of auth.users, as CSV or JSON
 
   {"email":"alice@example.org","name":"Alice","password_hash":"$argon2id$v=19$m=65536,t=3,p=4$…"}
 
   email, name    by the rules of a sign-up
-  password_hash  Argon2id as a PHC string; hashed anew with the settings of here at the first login
+  password_hash  Argon2, bcrypt, scrypt or PBKDF2, as PHC strings or as Werkzeug, passlib and
+                 Django write them; hashed anew with the settings of here at the first login.
+                 ! for an account that no password opens
   public_id      optional: the UUID that services know the account by, in lower case
   created_at     optional: RFC 3339, such as 2023-11-14T22:13:20Z
+  disabled       optional: true for an account that nobody may log in to
 
 "#;
 
 const RULES: &str = "\
-Other members are ignored, and so are blank lines; a line has at most 64 kB. One that is refused does not stop the \
-others: it is told on standard error with its number (the first 100 of them; --report has all).
+Other members are ignored, and so are blank lines; an account has at most 64 kB. One that is refused does not stop the \
+others: it is told on standard error with its line, row or number (the first 100 of them; --report has all). \
+docs/import.md tells of each format.
 
 The command works beside a running server, and may be run again, also after it was interrupted: what was imported \
-before is known again and counted as already there. A line that was changed since is refused then, and so is one whose \
-e-mail address somebody has signed up with. An account that was deleted since is made again.
+before is known again and counted as already there. An account that was changed since is refused then, and so is one \
+whose e-mail address somebody has signed up with. An account that was deleted since is made again.
 
-Exit codes: 0 no line was refused, 1 it failed or stopped, 2 wrong usage or settings, 3 lines were refused.
+Exit codes: 0 nothing was refused, 1 it failed or stopped, 2 wrong usage or settings, 3 accounts were refused.
 
 Example: claviger import users.jsonl --dry-run
-Example: claviger import users.jsonl --report refused.jsonl";
+Example: claviger import users.jsonl --report refused.jsonl
+Example: claviger import instance/app.db --from flask --table member --column password=secret";
 
 /// `claviger import`.
 pub(super) fn command() -> Command {
     let about = "Make accounts from a file, with the hashes of their passwords";
+    let option = |name: &'static str, value: &'static str, help: &'static str| {
+        Arg::new(name).long(name).value_name(value).help(help)
+    };
+    let switch = |name: &'static str, help: &'static str| {
+        Arg::new(name).long(name).action(ArgAction::SetTrue).help(help)
+    };
+    let report = "Write all that is refused to this new file, one JSON object with `line`, `row` or `record` and `why` for each";
+    let column = "What a column of a table or CSV file is: email, name, password, public_id, created_at, disabled or active; with no COLUMN, none is that";
     with_settings(leaf("import", about, ""), SHORT)
-        .arg(Arg::new("file").value_name("FILE").required(true).help("JSON Lines; - reads standard input"))
+        .arg(Arg::new("file").value_name("FILE").required(true).help("The file; - reads standard input"))
         .arg(
-            Arg::new("report").long("report").value_name("FILE").help(
-                "Write all refused lines to this new file, one JSON object with `line` and `why` for each",
-            ),
+            option("from", "FORMAT", "What the file is [default: guessed]")
+                .value_parser(PossibleValuesParser::new(Format::ALL.map(Format::name))),
         )
-        .arg(
-            Arg::new("dry-run")
-                .long("dry-run")
-                .action(ArgAction::SetTrue)
-                .help("Say what would be refused, and write nothing to the database"),
-        )
+        .arg(option("table", "TABLE", "The table of the accounts in a SQLite file [default: found]"))
+        .arg(option("column", "NAME=COLUMN", column).action(ArgAction::Append))
+        .arg(option(
+            "firebase-hash",
+            "FILE",
+            "The project's hash parameters, as the Firebase console shows them: hash_config {…}",
+        ))
+        .arg(switch(
+            "keep-without-password",
+            "Make accounts without a password too, locked until `claviger user set-password` gives them one",
+        ))
+        .arg(option("report", "FILE", report))
+        .arg(switch("dry-run", "Say what would be refused, and write nothing to the database"))
         .after_help(format!("{FORM}{RULES}"))
 }
 
 pub(super) fn run(args: &ArgMatches) -> Result<ExitCode, ExitCode> {
     let name = args.get_one::<String>("file").map(String::as_str).unwrap_or_default();
-    let named = |error: io::Error| failed(format!("{name}: {error}"));
-    let (input, length) = open(name).map_err(named)?;
+    let given = given(args)?;
+    let wanted = Wanted { keep_without_password: given.keep_without_password };
+    let opened = source::open(name).map_err(|error| failed(format!("{name}: {error}")))?;
     let offline = Offline::open(args)?;
     let report = args.get_one::<String>("report").map(|name| Report::create(name)).transpose()?;
     let is_trial = args.get_flag("dry-run");
+    let (source, length) = Source::new(name, opened, given).map_err(failed)?;
+    let unit = source.unit();
     let mut import = Import {
         cx: &offline.cx,
-        lines: Lines::new(input),
+        source,
+        wanted,
         trial: is_trial.then(Trial::default),
-        refusals: Refusals { count: 0, report, reading: Reading::new(length) },
+        refusals: Refusals { count: 0, report, reading: Reading::new(length, unit), unit },
         imported: 0,
         already_there: 0,
     };
@@ -103,20 +138,45 @@ pub(super) fn run(args: &ArgMatches) -> Result<ExitCode, ExitCode> {
     }
 }
 
-/// The file, and its length where it has one.
-fn open(name: &str) -> io::Result<(Box<dyn BufRead>, Option<u64>)> {
-    if name == "-" {
-        return Ok((Box::new(io::stdin().lock()), None));
-    }
-    let file = File::open(name)?;
-    let length = file.metadata().ok().filter(std::fs::Metadata::is_file).map(|data| data.len());
-    Ok((Box::new(BufReader::with_capacity(1 << 16, file)), length))
+/// How the operator describes the file.
+fn given(args: &ArgMatches) -> Result<Given, ExitCode> {
+    let text = |name: &str| args.get_one::<String>(name);
+    let columns = args.get_many::<String>("column").unwrap_or_default().map(|given| {
+        let (role, column) = given.split_once('=').unwrap_or((given, ""));
+        Role::named(role).filter(|_| given.contains('=')).map(|role| (role, column.to_owned())).ok_or_else(
+            || {
+                let names: Vec<&str> = Role::ALL.map(Role::key).to_vec();
+                wrong(&format!(
+                    "--column {given}: it takes NAME=COLUMN, with one of {} as NAME",
+                    names.join(", ")
+                ))
+            },
+        )
+    });
+    let config = |name: &String| {
+        let text = std::fs::read_to_string(name).map_err(|error| error.to_string());
+        let config = text.and_then(|text| HashConfig::parse(&zeroize::Zeroizing::new(text)));
+        config.map_err(|why| failed(format!("--firebase-hash {name}: {why}")))
+    };
+    Ok(Given {
+        format: text("from").and_then(|name| Format::named(name)),
+        table: text("table").cloned(),
+        columns: columns.collect::<Result<_, _>>()?,
+        hash_config: text("firebase-hash").map(config).transpose()?,
+        keep_without_password: args.get_flag("keep-without-password"),
+    })
+}
+
+fn wrong(why: &str) -> ExitCode {
+    eprintln!("error: {why}");
+    ExitCode::from(WRONG)
 }
 
 /// An import under way.
 struct Import<'a> {
     cx: &'a Cx,
-    lines: Lines<Box<dyn BufRead>>,
+    source: Source,
+    wanted: Wanted,
     /// What a dry run remembers.
     trial: Option<Trial>,
     refusals: Refusals,
@@ -124,11 +184,11 @@ struct Import<'a> {
     already_there: u64,
 }
 
-/// Lines that were read.
+/// Accounts that were read.
 #[derive(Default)]
 struct Batch {
     accounts: Vec<ImportedAccount>,
-    /// The numbers of their lines.
+    /// Where they stand.
     numbers: Vec<u64>,
     refused: Vec<(u64, Refused)>,
 }
@@ -142,15 +202,16 @@ impl Import<'_> {
     }
 
     async fn run(&mut self) -> Result<(), String> {
-        let mut batch = read(self.cx, &mut self.lines)?;
+        let mut batch = read(self.cx, &mut self.source, self.wanted)?;
         while !batch.numbers.is_empty() || !batch.refused.is_empty() {
             let Batch { accounts, numbers, refused } = batch;
-            self.refusals.reading.at(self.lines.bytes(), self.lines.number());
+            let (done, number) = self.source.position();
+            self.refusals.reading.at(done, number);
             // While one batch is written, the next is read. The write is polled first.
             let (made, next) = tokio::join!(
                 biased;
                 settle(self.cx, accounts.into(), self.trial.as_mut()),
-                async { read(self.cx, &mut self.lines) },
+                async { read(self.cx, &mut self.source, self.wanted) },
             );
             self.count(&numbers, &made.map_err(|error| error.to_string())?, refused)?;
             batch = next?;
@@ -188,12 +249,13 @@ impl Import<'_> {
     }
 }
 
-fn read(cx: &Cx, lines: &mut Lines<Box<dyn BufRead>>) -> Result<Batch, String> {
+fn read(cx: &Cx, source: &mut Source, wanted: Wanted) -> Result<Batch, String> {
     let (mut batch, now) = (Batch::default(), cx.app.clock.now());
     while batch.numbers.len() + batch.refused.len() < BATCH
-        && let Some((number, line)) = lines.next().map_err(|error| format!("the file: {error}"))?
+        && let Some((number, record)) = source.next()?
     {
-        match ImportedAccount::parse(line, now, random::bytes()) {
+        let account = record.and_then(|record| ImportedAccount::new(&record, wanted, now, random::bytes()));
+        match account {
             Ok(account) => {
                 batch.accounts.push(account);
                 batch.numbers.push(number);
@@ -233,20 +295,22 @@ async fn write(cx: &Cx, accounts: Arc<[ImportedAccount]>) -> Result<Vec<Made>, d
     }
 }
 
-/// The lines that were refused.
+/// The accounts that were refused.
 struct Refusals {
     count: u64,
     report: Option<Report>,
     reading: Reading,
+    /// What their numbers count.
+    unit: &'static str,
 }
 
 impl Refusals {
     fn add(&mut self, number: u64, why: &Refused) -> Result<(), String> {
         self.count += 1;
         if self.count <= SHOWN {
-            self.reading.say(format_args!("line {number}: {why}"));
+            self.reading.say(format_args!("{} {number}: {why}", self.unit));
         }
-        self.report.as_mut().map_or(Ok(()), |report| report.add(number, why))
+        self.report.as_mut().map_or(Ok(()), |report| report.add(self.unit, number, why))
     }
 
     fn end(&mut self) -> Result<(), String> {
@@ -271,8 +335,8 @@ impl Report {
         Ok(Self { name: name.to_owned(), file: BufWriter::new(file) })
     }
 
-    fn add(&mut self, number: u64, why: &Refused) -> Result<(), String> {
-        let line = serde_json::json!({"line": number, "why": why.to_string()});
+    fn add(&mut self, unit: &str, number: u64, why: &Refused) -> Result<(), String> {
+        let line = serde_json::json!({unit: number, "why": why.to_string()});
         writeln!(self.file, "{line}").map_err(|error| self.failed(&error))
     }
 

@@ -10,6 +10,7 @@ mod commands;
 mod config;
 mod database;
 mod doctor;
+mod export;
 mod import;
 mod key;
 mod lines;
@@ -62,6 +63,7 @@ pub fn main() -> ExitCode {
         Some(("database", args)) => database::run(args),
         Some(("doctor", args)) => doctor::run(args),
         Some(("import", args)) => import::run(args),
+        Some(("export", args)) => export::run(args),
         Some(("completions", args)) => Ok(completions(args)),
         _ => Err(ExitCode::from(WRONG)),
     };
@@ -87,6 +89,7 @@ pub fn command() -> Command {
         .subcommand(database::command())
         .subcommand(doctor::command())
         .subcommand(import::command())
+        .subcommand(export::command())
         .subcommand(
             leaf("completions", "Print a completion script for a shell", "claviger completions bash")
                 .arg(Arg::new("shell").value_name("SHELL").required(true).value_parser(value_parser!(Shell))),

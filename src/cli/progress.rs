@@ -14,22 +14,22 @@ const OF_A_FILE: &str = "{prefix} [{wide_bar:.cyan}] {msg}, {eta} left";
 const OF_A_STREAM: &str = "{prefix} {msg}";
 
 /// Tells how much of a file is read, on a terminal.
-pub(super) struct Reading(ProgressBar);
+pub(super) struct Reading(ProgressBar, &'static str);
 
 impl Reading {
-    /// Of so many bytes, if that is known.
-    pub(super) fn new(bytes: Option<u64>) -> Self {
+    /// Of so much, if that is known, which comes in these units.
+    pub(super) fn new(bytes: Option<u64>, unit: &'static str) -> Self {
         let bar = bytes.map_or_else(ProgressBar::no_length, ProgressBar::new);
         if let Ok(style) = ProgressStyle::with_template(bytes.map_or(OF_A_STREAM, |_| OF_A_FILE)) {
             bar.set_style(style.progress_chars("=> "));
         }
         bar.set_prefix("importing");
-        Self(bar)
+        Self(bar, unit)
     }
 
     /// So much is read.
-    pub(super) fn at(&self, bytes: u64, lines: u64) {
-        self.0.set_message(format!("{} lines", HumanCount(lines)));
+    pub(super) fn at(&self, bytes: u64, number: u64) {
+        self.0.set_message(format!("{} {}s", HumanCount(number), self.1));
         self.0.set_position(bytes);
     }
 

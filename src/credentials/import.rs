@@ -1,14 +1,27 @@
-//! An account from another system, as one line of a file: a JSON object with the hash of its password.
+//! Accounts from another system, with the hashes of their passwords: what each source's records mean.
 //!
-//! Whom it stands for is read by the rules of a sign-up. Its password was chosen elsewhere, so no policy is asked.
+//! Whom one stands for is read by the rules of a sign-up. Its password was chosen elsewhere, so no policy is asked.
+
+mod columns;
+pub mod elements;
+mod firebase;
+pub mod flask;
+mod guess;
+mod keycloak;
+mod lines;
+mod moments;
+
+pub use columns::{Role, Row};
+pub use firebase::HashConfig;
+pub use guess::{Format, Guess, guess};
 
 use crate::accounts::{InvalidName, Made, Name, NewAccount};
 use crate::base::email::{self, Email};
 use crate::base::id::{self, AccountId};
 use crate::base::json;
 use crate::base::time::Timestamp;
-use claviger_crypto::password::PasswordHash;
-use serde::Deserialize;
+use claviger_crypto::password::StoredHash;
+use claviger_crypto::password::foreign::Refusal;
 use std::collections::{HashMap, HashSet};
 use uuid::Uuid;
 
@@ -41,12 +54,35 @@ pub enum Refused {
     #[error("name {0}")]
     Name(#[from] InvalidName),
     /// The hash.
+    #[error("password_hash {0}")]
+    Hash(#[from] Refusal),
+    /// No hash, as where people log in by another service alone.
     #[error(
-        "password_hash must be Argon2id as $argon2id$v=19$m=…,t=…,p=…$salt$hash, of at most m=1048576, t=64 and p=16"
+        "it has no password; --keep-without-password makes it an account that is locked until it is given one"
     )]
-    Hash,
+    NoPassword,
+    /// A hash whose parameters the source keeps elsewhere.
+    #[error("its password needs the project's hash parameters: give them with --firebase-hash")]
+    NoParameters,
+    /// Deleted where it comes from.
+    #[error("it was deleted where it comes from")]
+    Deleted,
+    /// Not a person's.
+    #[error("it is no person's account but one that a service uses")]
+    Service,
+    /// A truth value.
+    #[error("{0} must be true or false")]
+    Truth(&'static str),
+    /// A row of another length than the first line has.
+    #[error("it has {0} columns, and the first line names {1}")]
+    Columns(usize, usize),
+    /// No text where one must be.
+    #[error("{0} is not text")]
+    NoText(&'static str),
     /// The id.
-    #[error("public_id must be a UUID, in lower case and with hyphens, and neither all zeros nor all ones")]
+    #[error(
+        "public_id must be a UUID, in lower case and with hyphens, and neither all zeros nor all ones: another one cannot be kept as services know it"
+    )]
     Id,
     /// When it was made.
     #[error("created_at must be a moment as RFC 3339 has it, such as 2023-11-14T22:13:20Z")]
@@ -71,34 +107,64 @@ impl From<json::Invalid> for Refused {
     }
 }
 
-#[derive(Deserialize)]
-struct Members {
-    email: String,
-    name: String,
-    password_hash: String,
-    public_id: Option<String>,
-    created_at: Option<String>,
+/// What a source says of an account.
+#[derive(Default)]
+pub struct Record {
+    /// The e-mail address.
+    pub email: String,
+    /// The name; what stands before the @ where there is none.
+    pub name: Option<String>,
+    /// The hash of the password, if it has one.
+    pub hash: Option<StoredHash>,
+    /// The id that services know it by.
+    pub public_id: Option<String>,
+    /// When it was made.
+    pub created_at: Option<Timestamp>,
+    /// Whether nobody may log in.
+    pub disabled: bool,
+    /// Until when nobody may, if that is still to come.
+    pub banned_until: Option<Timestamp>,
+}
+
+/// What the operator wants of records.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Wanted {
+    /// Accounts without a password are made too, locked.
+    pub keep_without_password: bool,
 }
 
 impl ImportedAccount {
-    /// Reads a line, as of `now`. An account without an id of its own gets one from `random` and when it was made.
+    /// Takes a record, as of `now`. An account without an id of its own gets one from `random` and when it was made.
+    ///
+    /// # Errors
+    /// [`Refused`], with the first thing that is wrong.
+    pub fn new(record: &Record, wanted: Wanted, now: Timestamp, random: [u8; 10]) -> Result<Self, Refused> {
+        let email = Email::parse(&record.email)?;
+        let name = Name::parse(record.name.as_deref().unwrap_or(email.local()))?;
+        let phc = match &record.hash {
+            Some(hash) => hash.to_string(),
+            None if wanted.keep_without_password => StoredHash::Locked.to_string(),
+            None => return Err(Refused::NoPassword),
+        };
+        let own_id = record.public_id.as_deref().map(own_id).transpose()?;
+        if record.created_at.is_some_and(|moment| moment > now) {
+            return Err(Refused::Future);
+        }
+        let key = key(&email, &name, &phc, own_id, record);
+        let created_at = record.created_at.unwrap_or(now);
+        let id = own_id.unwrap_or_else(|| AccountId(id::uuid_v7(created_at, random)));
+        let is_disabled = record.disabled || record.banned_until.is_some_and(|until| until > now);
+        let disabled_at = is_disabled.then_some(now);
+        let account = NewAccount { id, email, name, created_at, disabled_at, idempotency_key: Some(key) };
+        Ok(Self { account, phc, has_own_id: own_id.is_some() })
+    }
+
+    /// Reads a line of our own form.
     ///
     /// # Errors
     /// [`Refused`], with the first thing that is wrong.
     pub fn parse(line: &[u8], now: Timestamp, random: [u8; 10]) -> Result<Self, Refused> {
-        if line.len() > MAX_LINE {
-            return Err(Refused::TooLong);
-        }
-        let members: Members = json::read(line)?;
-        let (email, name) = (Email::parse(&members.email)?, Name::parse(&members.name)?);
-        let phc = hash(&members.password_hash)?;
-        let own_id = members.public_id.as_deref().map(own_id).transpose()?;
-        let own_moment = members.created_at.as_deref().map(|text| moment(text, now)).transpose()?;
-        let key = key(&email, &name, &phc, own_id, own_moment);
-        let created_at = own_moment.unwrap_or(now);
-        let id = own_id.unwrap_or_else(|| AccountId(id::uuid_v7(created_at, random)));
-        let account = NewAccount { id, email, name, created_at, idempotency_key: Some(key) };
-        Ok(Self { account, phc, has_own_id: own_id.is_some() })
+        Self::new(&lines::own(line)?, Wanted::default(), now, random)
     }
 
     /// The account.
@@ -112,36 +178,24 @@ impl ImportedAccount {
     }
 }
 
-/// Recognises the format of a hash, and gives it back as it is stored.
-fn hash(text: &str) -> Result<String, Refused> {
-    PasswordHash::parse(text).map(|hash| hash.to_string()).map_err(|_| Refused::Hash)
-}
-
 /// Other forms of the same UUID are refused: services compare what stands in tokens as text.
 fn own_id(text: &str) -> Result<AccountId, Refused> {
     let id = AccountId::parse(text).filter(|id| id.0 != Uuid::nil() && id.0 != Uuid::max());
     id.ok_or(Refused::Id)
 }
 
-fn moment(text: &str, now: Timestamp) -> Result<Timestamp, Refused> {
-    let moment = Timestamp::parse(text).ok_or(Refused::Moment)?;
-    if moment > now { Err(Refused::Future) } else { Ok(moment) }
-}
-
-/// By which the account made from a line is known again, whatever becomes of its name and hash: a digest of all
-/// that the line says.
-fn key(
-    email: &Email,
-    name: &Name,
-    phc: &str,
-    id: Option<AccountId>,
-    created_at: Option<Timestamp>,
-) -> [u8; 32] {
+/// By which the account made from a record is known again, whatever becomes of its name and hash: a digest of all
+/// that the record says.
+fn key(email: &Email, name: &Name, phc: &str, id: Option<AccountId>, record: &Record) -> [u8; 32] {
     let id = id.map(|id| id.to_string()).unwrap_or_default();
-    let moment = created_at.map(|moment| moment.as_micros().to_string()).unwrap_or_default();
+    let moment = record.created_at.map(|moment| moment.as_micros().to_string()).unwrap_or_default();
+    let until = record.banned_until.map(|until| until.as_micros().to_string());
+    let mut said = vec!["import", email.as_typed(), name.as_str(), phc, &id, &moment];
+    // Nothing where there is nothing, so that what an earlier version imported is known again.
+    said.extend(record.disabled.then_some("disabled"));
+    said.extend(until.as_deref());
     // None of them can hold the control character between them.
-    let said = ["import", email.as_typed(), name.as_str(), phc, &id, &moment].join("\0");
-    claviger_crypto::sha256(said.as_bytes())
+    claviger_crypto::sha256(said.join("\0").as_bytes())
 }
 
 /// What a trial, which makes nothing, must remember of the lines before.

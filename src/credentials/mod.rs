@@ -5,6 +5,7 @@
 //! type the same password. Nothing is trimmed, folded or cut.
 
 pub mod api;
+pub mod export;
 pub mod flow;
 pub mod import;
 pub(crate) mod store;
@@ -66,8 +67,21 @@ pub enum Unacceptable {
 }
 
 /// A password in the form that is hashed. Wiped when dropped.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Password(Zeroizing<String>);
+#[derive(Clone)]
+pub struct Password {
+    text: Zeroizing<String>,
+    /// As it was typed, where that differs.
+    typed: Option<Zeroizing<String>>,
+}
+
+/// Whether they are one password, however they were typed.
+impl PartialEq for Password {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text
+    }
+}
+
+impl Eq for Password {}
 
 impl fmt::Debug for Password {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -89,7 +103,9 @@ impl Password {
             return Err(Unacceptable::Control);
         }
         let spaces = Zeroizing::new(typed.chars().map(plain_space).collect::<String>());
-        Ok(Self(Zeroizing::new(text::nfc(&spaces))))
+        let text = Zeroizing::new(text::nfc(&spaces));
+        let typed = (*text != typed).then(|| Zeroizing::new(typed.to_owned()));
+        Ok(Self { text, typed })
     }
 
     /// A password that someone chooses for the account of `email` and `name`.
@@ -103,14 +119,14 @@ impl Password {
         name: Option<&Name>,
     ) -> Result<Self, Unacceptable> {
         let password = Self::attempt(typed)?;
-        if password.0.is_empty() {
+        if password.text.is_empty() {
             return Err(Unacceptable::Empty);
         }
-        if password.0.chars().count() < policy.min_length {
+        if password.text.chars().count() < policy.min_length {
             return Err(Unacceptable::TooShort(policy.min_length));
         }
         if policy.refuse_guessable {
-            let folded = Zeroizing::new(text::fold(&password.0));
+            let folded = Zeroizing::new(text::fold(&password.text));
             if COMMON.lines().any(|common| common == folded.as_str()) {
                 return Err(Unacceptable::Common);
             }
@@ -123,7 +139,12 @@ impl Password {
 
     /// The bytes that are hashed.
     pub(crate) fn as_bytes(&self) -> &[u8] {
-        self.0.as_bytes()
+        self.text.as_bytes()
+    }
+
+    /// The bytes that were typed, where they are others.
+    pub(crate) fn as_typed(&self) -> Option<&[u8]> {
+        self.typed.as_ref().map(|typed| typed.as_bytes())
     }
 }
 

@@ -75,13 +75,43 @@ pub(crate) fn set(tx: &mut Tx<'_>, account: AccountId, phc: &str, now: Timestamp
     Ok(tx.execute(sql, &[phc.into(), now.into(), account.0.into()])? == 1)
 }
 
+/// The first and the last account that have a password, in the order of their ids.
+pub(crate) fn ends(tx: &mut Tx<'_>) -> Result<Option<(AccountId, AccountId)>, Error> {
+    let sql = "SELECT account_id FROM passwords ORDER BY account_id LIMIT 1";
+    let first = tx.first(sql, &[], |row| Ok(AccountId(row.get(0)?)))?;
+    let sql = "SELECT account_id FROM passwords ORDER BY account_id DESC LIMIT 1";
+    let last = tx.first(sql, &[], |row| Ok(AccountId(row.get(0)?)))?;
+    Ok(first.zip(last))
+}
+
+/// The hash of each of these accounts, if it has one.
+pub(crate) fn hashes_of(tx: &mut Tx<'_>, ids: &[AccountId]) -> Result<Vec<Option<String>>, Error> {
+    let sql = "SELECT phc FROM passwords WHERE account_id = $1";
+    let rows: Vec<[Value<'_>; 1]> = ids.iter().map(|id| [id.0.into()]).collect();
+    tx.first_each(sql, &rows, phc)
+}
+
+/// The hashes of those accounts that come next from each of these ids on.
+pub(crate) fn hashes_from(tx: &mut Tx<'_>, ids: &[AccountId]) -> Result<Vec<String>, Error> {
+    let sql = "SELECT phc FROM passwords WHERE account_id >= $1 ORDER BY account_id LIMIT 1";
+    let rows: Vec<[Value<'_>; 1]> = ids.iter().map(|id| [id.0.into()]).collect();
+    Ok(tx.first_each(sql, &rows, phc)?.into_iter().flatten().collect())
+}
+
 fn read(row: &Row<'_>) -> Result<Stored, Error> {
     let account = AccountId(row.get(0)?);
-    // What is not even text is a damaged hash like any other: it opens nothing.
-    let phc = match row.get(1) {
-        Err(Error::Corrupt(_)) => String::new(),
-        read => read?,
-    };
     let disabled_at: Option<Timestamp> = row.get(3)?;
-    Ok(Stored { account, phc, version: row.get(2)?, active: disabled_at.is_none() })
+    Ok(Stored { account, phc: text(row, 1)?, version: row.get(2)?, active: disabled_at.is_none() })
+}
+
+fn phc(row: &Row<'_>) -> Result<String, Error> {
+    text(row, 0)
+}
+
+/// What is not even text is a damaged hash like any other: it opens nothing.
+fn text(row: &Row<'_>, column: usize) -> Result<String, Error> {
+    match row.get(column) {
+        Err(Error::Corrupt(_)) => Ok(String::new()),
+        read => read,
+    }
 }

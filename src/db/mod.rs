@@ -6,6 +6,7 @@
 pub mod copy;
 mod error;
 mod folder;
+pub mod foreign;
 mod migrate;
 #[cfg(debug_assertions)]
 mod noted;

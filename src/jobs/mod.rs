@@ -15,7 +15,7 @@ use crate::base::{id, random};
 use crate::metrics::Id;
 use crate::metrics::labels::Job;
 use crate::status::LOOK_EVERY;
-use crate::{audit, db, keys, sessions, status};
+use crate::{audit, credentials, db, keys, sessions, status};
 use futures_util::FutureExt as _;
 use std::convert::Infallible;
 use std::fmt::Display;
@@ -36,6 +36,9 @@ const ROTATE_EVERY: Duration = Duration::from_secs(1);
 
 /// How often new events are chained, and those of deleted accounts erased.
 const SEAL_EVERY: Duration = Duration::from_secs(1);
+
+/// How often it is looked at what checking a password costs.
+const LEARN_EVERY: Duration = Duration::from_secs(10);
 
 /// How often rows that are over are deleted.
 const SWEEP_EVERY: Duration = Duration::from_secs(60);
@@ -76,6 +79,8 @@ pub fn start(app: &Arc<App>, keys: Keys) -> Jobs {
         rotation::tick(app, rotated.clone())
     }));
     jobs.spawn(every(SEAL_EVERY, Job::Seal, app.clone(), seal));
+    jobs.spawn(learn_first(app.clone()));
+    jobs.spawn(every(LEARN_EVERY, Job::LearnCosts, app.clone(), learn));
     jobs.spawn(every(SWEEP_EVERY, Job::Sweep, app.clone(), sweep));
     if app.metrics.is_on() {
         jobs.spawn(every(MEASURE_EVERY, Job::Measure, app.clone(), measure::keys));
@@ -155,6 +160,15 @@ async fn seal(app: Arc<App>) -> Result<(), audit::Error> {
 pub async fn measure(app: Arc<App>) -> Result<(), keys::Error> {
     measure::keys(app.clone()).await?;
     Ok(measure::sessions(app).await?)
+}
+
+async fn learn(app: Arc<App>) -> Result<(), db::Error> {
+    credentials::flow::learn_costs(&app).await
+}
+
+/// At once after a start. What fails is said when the job's turn comes.
+async fn learn_first(app: Arc<App>) {
+    let _ = learn(app).await;
 }
 
 /// Deletes all that is over. Also what an operator's test of the whole may call.

@@ -161,6 +161,8 @@ closed_sets! {
         Rotate = "rotate",
         /// Chaining the audit trail.
         Seal = "seal",
+        /// Learning what checking a password costs for the accounts there are.
+        LearnCosts = "learn costs",
         /// Deleting what is over.
         Sweep = "sweep",
         /// Looking at what metrics show of the database.

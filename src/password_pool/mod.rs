@@ -4,6 +4,7 @@
 //! They run at a lower priority than the server's threads, so that token checks never wait for them.
 //! A full queue refuses at once; nobody waits without a bound.
 
+mod decoys;
 mod turns;
 
 use crate::config::Hash;
@@ -14,6 +15,8 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError, bounde
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::{SemaphorePermit, oneshot};
+
+pub use decoys::Decoys;
 pub use turns::Turns;
 
 /// How long a thread keeps its memory without work.
@@ -34,6 +37,7 @@ pub struct PasswordPool {
     turns: Arc<Turns>,
     metrics: Arc<Metrics>,
     threads: usize,
+    decoys: Arc<Decoys>,
     params: Params,
 }
 
@@ -75,7 +79,8 @@ impl PasswordPool {
                 .name(format!("password-{number}"))
                 .spawn(move || work(hasher, &tasks, idle))?;
         }
-        Ok(Self { queue, turns: Arc::default(), metrics, threads: hash.threads, params: hash.params })
+        let (turns, decoys) = (Arc::default(), Arc::default());
+        Ok(Self { queue, turns, metrics, threads: hash.threads, decoys, params: hash.params })
     }
 
     /// The cost of new hashes.
@@ -91,6 +96,11 @@ impl PasswordPool {
     /// How many wait for a thread, and how many may.
     pub fn waiting(&self) -> (usize, usize) {
         (self.queue.len(), self.queue.capacity().unwrap_or(usize::MAX))
+    }
+
+    /// What checking costs for the accounts that there are.
+    pub fn decoys(&self) -> &Decoys {
+        &self.decoys
     }
 
     /// Whether others wait for a thread.

@@ -64,6 +64,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("bytes::", &["db/postgres/values.rs"]),
     ("crossbeam_channel::", &["password_pool/", "db/postgres/"]),
     ("rustix::", &["password_pool/", "server/", "cli/"]),
+    ("csv::", &["cli/import/", "cli/export"]),
     ("lru::", &["base/recent.rs"]),
     ("jiff::", &["base/time.rs"]),
     ("tracing_subscriber::", &["cli/logging.rs"]),

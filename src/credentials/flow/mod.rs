@@ -1,8 +1,12 @@
 //! Making an account with its password, changing the password, and closing the account.
 
+mod decoys;
+mod export;
 mod import;
 mod verify;
 
+pub use decoys::learn_costs;
+pub use export::{export_page, note_export};
 pub use import::{import, try_import};
 pub use verify::{Verified, Who, log_wrong, verify};
 
@@ -32,7 +36,7 @@ pub async fn sign_up(
     key: Option<[u8; 32]>,
 ) -> Result<NewAccount, Error> {
     let id = AccountId(id::uuid_v7(cx.now, random::bytes()));
-    let account = NewAccount { id, email, name, created_at: cx.now, idempotency_key: key };
+    let account = NewAccount { id, email, name, created_at: cx.now, disabled_at: None, idempotency_key: key };
     let done = match (create(cx, &account, &password).await, key) {
         (Err(Error::Account(accounts::Error::EmailTaken)), Some(key)) => {
             repeat(cx, account, password, key).await

@@ -11,7 +11,7 @@ use crate::credentials::{Error, Password};
 use crate::db::{self, Lock, Tx};
 use crate::guesses::{self, OWN_MOST, flow::Guessed};
 use crate::sessions::{self, Which};
-use claviger_crypto::password::{Hasher, OutOfMemory, Params, PasswordHash};
+use claviger_crypto::password::{Hasher, OutOfMemory, Params, PasswordHash, StoredHash};
 
 /// Whose password is checked.
 #[derive(Clone, Copy, Debug)]
@@ -43,7 +43,8 @@ impl Verified {
     }
 }
 
-/// Checks a password. Costs one hash, whether there is such an account or not.
+/// Checks a password. Costs one hash, whether there is such an account or not; and what the hash of another system
+/// costs, for an account that has one still and for as many identifiers that nobody has.
 ///
 /// # Errors
 /// [`Error::Wrong`], [`Error::Guesses`], or that there is no capacity now.
@@ -53,10 +54,9 @@ pub async fn verify(cx: &Cx, who: Who<'_>, password: Password) -> Result<Verifie
     let guess = guesses::flow::admit(cx, guessed(who, account, &identifier)).await?;
     let params = cx.app.passwords.params();
     let hash = found.as_ref().and_then(|stored| parse(cx, stored));
-    let expected = hash.unwrap_or_else(|| PasswordHash::decoy(params, random::bytes(), random::bytes()));
-    let renew_with = found.as_ref().is_some_and(|stored| stored.active).then(random::bytes);
-    let checked =
-        cx.app.passwords.run(move |hasher| check(hasher, &password, &expected, params, renew_with)).await;
+    let expected = hash.unwrap_or_else(|| decoy(cx, &identifier));
+    let salt = random::bytes();
+    let checked = cx.app.passwords.run(move |hasher| check(hasher, &password, &expected, params, salt)).await;
     let checked = match checked.map_err(Error::from).and_then(|checked| Ok(checked?)) {
         Ok(checked) => checked,
         Err(error) => {
@@ -128,16 +128,29 @@ enum Checked {
 fn check(
     hasher: &mut Hasher,
     password: &Password,
-    expected: &PasswordHash,
+    expected: &StoredHash,
     params: Params,
-    renew_with: Option<[u8; 16]>,
+    salt: [u8; 16],
 ) -> Result<Checked, OutOfMemory> {
-    if !hasher.verify(password.as_bytes(), expected)? {
-        return Ok(Checked::Wrong);
-    }
-    let salt = renew_with.filter(|_| expected.is_outdated(params));
-    let renewed = salt.map(|salt| hasher.hash(password.as_bytes(), salt)).transpose()?;
-    Ok(Checked::Right { renewed })
+    let is_right = hasher.verify_stored(password.as_bytes(), expected)?;
+    // Another system may have hashed what its keyboard gave, in another form of Unicode.
+    let is_right_as_typed = match password.as_typed() {
+        Some(typed) if !is_right => hasher.verify_stored(typed, expected)?,
+        _ => false,
+    };
+    let is_own = matches!(expected, StoredHash::Own(_));
+    let is_renewed = is_right && expected.is_outdated(params) || is_right_as_typed;
+    // The hash of another system may be a cheap one, and no password costs less than ours, right or wrong.
+    let renewed = (is_renewed || !is_own).then(|| hasher.hash(password.as_bytes(), salt)).transpose()?;
+    Ok(if is_right || is_right_as_typed { Checked::Right { renewed } } else { Checked::Wrong })
+}
+
+/// What is checked for an identifier that nobody has.
+fn decoy(cx: &Cx, identifier: &str) -> StoredHash {
+    let digest = cx.app.secrets.guesses.tag(&[b"decoy", identifier.as_bytes()]);
+    let like = cx.app.passwords.decoys().of(&digest);
+    let own = || PasswordHash::decoy(cx.app.passwords.params(), random::bytes(), random::bytes());
+    like.map_or_else(|| StoredHash::Own(own()), |like| like.decoy(random::bytes()))
 }
 
 /// The account, and what its failures are counted under where there is none.
@@ -162,8 +175,8 @@ async fn find(cx: &Cx, who: Who<'_>) -> Result<(Option<Stored>, String), Error> 
     Ok((if bearers.len() == 1 { bearers.pop() } else { None }, key))
 }
 
-fn parse(cx: &Cx, stored: &Stored) -> Option<PasswordHash> {
-    let hash = PasswordHash::parse(&stored.phc);
+fn parse(cx: &Cx, stored: &Stored) -> Option<StoredHash> {
+    let hash = StoredHash::parse(&stored.phc);
     if let Err(error) = &hash {
         tracing::error!(account = %stored.account, request_id = %cx.origin.request_id, %error, "nobody can log in to this account");
     }

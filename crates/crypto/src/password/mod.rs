@@ -1,12 +1,15 @@
-//! Argon2id (RFC 9106) password hashes as PHC strings.
+//! Argon2id (RFC 9106) password hashes as PHC strings, and the hashes of other systems ([`foreign`]), which are only
+//! verified.
 //!
 //! A [`Hasher`] belongs to one thread and keeps its memory between hashes. Two implementations
 //! give the same tags: one that picks its instructions at run time, and RustCrypto's.
 
 mod engine;
+pub mod foreign;
 mod phc;
 
 pub use engine::{Engine, Hasher, OutOfMemory};
+pub use foreign::StoredHash;
 pub use phc::{BadHash, PasswordHash};
 
 const SALT_LENGTH: usize = 16;

@@ -14,7 +14,7 @@ pub struct PasswordHash {
 
 /// A stored hash that is damaged, of another kind, or out of bounds.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the stored password hash is not an Argon2id PHC string within bounds")]
+#[error("the stored password hash is damaged, of an unknown format, or out of bounds")]
 pub struct BadHash;
 
 impl PasswordHash {

@@ -1,0 +1,186 @@
+//! Where accounts are read from: lines, the elements of a list, rows of a CSV file or of a table.
+
+use super::super::lines::Lines;
+use super::rows::Rows;
+use crate::credentials::import::elements::Elements;
+use crate::credentials::import::flask::Accounts;
+use crate::credentials::import::{Format, HashConfig, Record, Refused, Role, guess};
+use crate::db::foreign::{ForeignFile, Numbered};
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Write as _};
+use std::path::Path;
+use std::vec::IntoIter;
+
+/// Rows of a table that are read at once. Between two pages others may write.
+const PAGE: u32 = 1000;
+
+/// What a file is read from.
+pub(super) type Input = Box<dyn BufRead>;
+
+/// How the operator describes the file.
+pub(super) struct Given {
+    pub(super) format: Option<Format>,
+    pub(super) table: Option<String>,
+    pub(super) columns: Vec<(Role, String)>,
+    pub(super) hash_config: Option<HashConfig>,
+    pub(super) keep_without_password: bool,
+}
+
+/// What comes next: where it stands, and what it says.
+pub(super) type Next = Option<(u64, Result<Record, Refused>)>;
+
+/// A file of accounts.
+pub(super) struct Source {
+    reader: Reader,
+    format: Format,
+    hash_config: Option<HashConfig>,
+}
+
+enum Reader {
+    Lines(Lines<Input>),
+    Elements(Elements<Input>),
+    Rows(Box<Rows>),
+    Table(Box<Table>),
+}
+
+struct Table {
+    file: ForeignFile,
+    accounts: Accounts,
+    page: IntoIter<Numbered>,
+    last: i64,
+    read: u64,
+}
+
+/// The file, and its length where it has one.
+pub(super) fn open(name: &str) -> io::Result<(Input, Option<u64>)> {
+    if name == "-" {
+        return Ok((Box::new(io::stdin().lock()), None));
+    }
+    let file = File::open(name)?;
+    let length = file.metadata().ok().filter(std::fs::Metadata::is_file).map(|data| data.len());
+    Ok((Box::new(BufReader::with_capacity(1 << 16, file)), length))
+}
+
+impl Source {
+    /// Begins to read; the format is guessed where it is not given. Also how much there is, if that is known.
+    pub(super) fn new(
+        name: &str,
+        (mut input, length): (Input, Option<u64>),
+        given: Given,
+    ) -> Result<(Self, Option<u64>), String> {
+        let format = match given.format {
+            Some(format) => format,
+            None => guessed(name, input.fill_buf().map_err(|error| of_file(&error))?),
+        };
+        let (reader, length) = match format {
+            Format::Jsonl => (Reader::Lines(Lines::new(input)), length),
+            Format::Csv => (Rows::own(input, &given.columns, given.keep_without_password)?.into(), length),
+            Format::Flask => Table::open(name, &given)?,
+            Format::Keycloak | Format::Firebase => (Reader::Elements(Elements::new(input, "users")), length),
+            Format::Auth0 | Format::Supabase => (of_first_byte(format, input)?, length),
+        };
+        Ok((Self { reader, format, hash_config: given.hash_config }, length))
+    }
+
+    /// What the numbers of [`Next`] count.
+    pub(super) fn unit(&self) -> &'static str {
+        match &self.reader {
+            Reader::Lines(_) => "line",
+            Reader::Elements(_) => "record",
+            Reader::Rows(_) | Reader::Table(_) => "row",
+        }
+    }
+
+    /// How much was read, and how many accounts or lines.
+    pub(super) fn position(&self) -> (u64, u64) {
+        match &self.reader {
+            Reader::Lines(lines) => (lines.bytes(), lines.number()),
+            Reader::Rows(rows) => rows.position(),
+            Reader::Elements(elements) => (elements.bytes(), elements.number()),
+            Reader::Table(table) => (table.read, table.read),
+        }
+    }
+
+    /// The next account.
+    pub(super) fn next(&mut self) -> Result<Next, String> {
+        let (format, config) = (self.format, self.hash_config.as_ref());
+        match &mut self.reader {
+            Reader::Lines(lines) => {
+                let line = lines.next().map_err(|error| of_file(&error))?;
+                Ok(line.map(|(number, line)| (number, format.object(line, config))))
+            }
+            Reader::Elements(elements) => {
+                let element = elements.advance().map_err(|broken| format!("the file: {broken}"))?;
+                Ok(element.map(|(number, element)| (number, format.object(element, config))))
+            }
+            Reader::Rows(rows) => rows.next(),
+            Reader::Table(table) => table.next(),
+        }
+    }
+}
+
+impl From<Rows> for Reader {
+    fn from(rows: Rows) -> Self {
+        Self::Rows(Box::new(rows))
+    }
+}
+
+fn of_file(error: &io::Error) -> String {
+    format!("the file: {error}")
+}
+
+/// The format that a file seems to have, told unless it is our own.
+fn guessed(name: &str, start: &[u8]) -> Format {
+    match guess(start) {
+        Some((format, why)) => {
+            if format != Format::Jsonl {
+                tell(&format!("{name} is read as {}, since {why}; --from says otherwise", format.name()));
+            }
+            format
+        }
+        None => Format::Jsonl,
+    }
+}
+
+fn tell(line: &str) {
+    let _ = writeln!(io::stderr(), "{line}");
+}
+
+/// One list, an object on each line, or rows with a header.
+fn of_first_byte(format: Format, mut input: Input) -> Result<Reader, String> {
+    let start = input.fill_buf().map_err(|error| of_file(&error))?;
+    match start.trim_ascii_start().first() {
+        Some(b'[') => Ok(Reader::Elements(Elements::new(input, "users"))),
+        Some(b'{') => Ok(Reader::Lines(Lines::new(input))),
+        _ if format == Format::Supabase => Ok(Rows::supabase(input)?.into()),
+        _ => Err("the file: it must be a list or lines of JSON objects".to_owned()),
+    }
+}
+
+impl Table {
+    fn open(name: &str, given: &Given) -> Result<(Reader, Option<u64>), String> {
+        if name == "-" {
+            return Err("a SQLite file cannot come from standard input: name it".to_owned());
+        }
+        let named = |why: String| format!("{name}: {why}");
+        let file = ForeignFile::open(Path::new(name)).map_err(named)?;
+        let tables = file.tables().map_err(named)?;
+        let accounts = Accounts::find(&tables, given.table.as_deref(), &given.columns).map_err(named)?;
+        tell(&format!("{name}: {accounts}"));
+        let count = file.count(&accounts.table).map_err(named)?;
+        let table = Self { file, accounts, page: Vec::new().into_iter(), last: i64::MIN, read: 0 };
+        Ok((Reader::Table(Box::new(table)), Some(count)))
+    }
+
+    fn next(&mut self) -> Result<Next, String> {
+        if self.page.as_slice().is_empty() {
+            let Accounts { table, columns, .. } = &self.accounts;
+            let page = self.file.page(table, columns, self.last, PAGE);
+            self.page = page.map_err(|why| format!("table {table}: {why}"))?.into_iter();
+        }
+        Ok(self.page.next().map(|(number, cells)| {
+            (self.last, self.read) = (number, self.read + 1);
+            (number.unsigned_abs(), self.accounts.record(cells))
+        }))
+    }
+}
