@@ -2,7 +2,10 @@
 
 mod accept;
 mod front;
+mod http2;
+mod secure;
 mod signals;
+pub mod tls;
 
 pub use signals::{Signal, Signals};
 
@@ -16,12 +19,13 @@ use crate::password_pool::PasswordPool;
 use crate::{audit, jobs, routes, status};
 use accept::Phase;
 use front::Front;
+use secure::Secure;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 use tokio::net::TcpSocket;
 use tokio::sync::watch;
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, JoinSet};
 
 /// How many connections may wait to be accepted.
 const BACKLOG: u32 = 1024;
@@ -40,6 +44,9 @@ pub enum StartError {
     /// The keys.
     #[error(transparent)]
     Keys(#[from] keys::Error),
+    /// The certificate or its key.
+    #[error(transparent)]
+    Tls(#[from] tls::Error),
     /// The system refuses a thread, a socket option or the like.
     #[error("the system refuses: {0}")]
     System(#[from] std::io::Error),
@@ -63,9 +70,11 @@ pub struct Server {
 #[allow(clippy::disallowed_methods)] // The accept loop is one of the few tasks that this program starts.
 pub async fn start(config: Config, clock: Clock) -> Result<Server, StartError> {
     raise_file_limit();
-    let (listen, max_connections) = (config.listen, config.max_connections);
+    let (listen, max_connections, is_strict) =
+        (config.listen, config.max_connections, config.is_strictly_secure());
     let unavailable = |error| StartError::Listen(listen, error);
     let socket = bound(listen).map_err(unavailable)?;
+    let certificate = tls::Tls::open(&config, clock.now())?;
     // On a thread of its own: a database server may have to be waited for, and a signal is heeded meanwhile.
     let now = clock.now();
     let (config, db) = tokio::task::spawn_blocking(move || {
@@ -87,8 +96,16 @@ pub async fn start(config: Config, clock: Clock) -> Result<Server, StartError> {
     let (phase, phases) = watch::channel(Phase::Serving);
     let jobs = jobs::start(&app, keys);
     let (last, leaving) = (app.clone(), app.health.leaving());
+    let mut watches = JoinSet::new();
+    let secure = certificate.map(|(tls, watch)| {
+        let tls = Arc::new(tls);
+        watches.spawn(tls::keep_up(tls.clone(), watch, app.clock.clone()));
+        let (front, leaving) = (front.clone(), leaving.clone());
+        Secure { tls, front, http1: accept::builder(), http2: http2::builder(), leaving, is_strict }
+    });
     let serving = tokio::spawn(async move {
-        let ended = accept::run(listener, front, max_connections, leaving, phases).await;
+        let ended = accept::run(listener, front, secure, max_connections, leaving, phases).await;
+        watches.shutdown().await;
         jobs.stop().await;
         // The events of the last second.
         if let Err(error) = audit::flow::seal(&last.db, &last.secrets.audit).await {
