@@ -73,7 +73,10 @@ impl Resolver<'_> {
             ));
         } else if url.scheme() == "http" && !http_allowed {
             let (what, mend) = if tls {
-                ("it must begin with https:// where the server speaks TLS", "Write the https URL of this server")
+                (
+                    "it must begin with https:// where the server speaks TLS",
+                    "Write the https URL of this server",
+                )
             } else {
                 (
                     "it must begin with https:// unless the server listens on loopback",

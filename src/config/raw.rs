@@ -44,7 +44,12 @@ pub const SETTINGS: &[Setting] = &[
         "none: plain HTTP",
         "PEM file of the TLS certificate and those between it and its root; read again when it changes",
     ),
-    setting("tls_key", "FILE", "none", "PEM file of the certificate's private key: PKCS #8, PKCS #1 or SEC 1"),
+    setting(
+        "tls_key",
+        "FILE",
+        "none",
+        "PEM file of the certificate's private key: PKCS #8, PKCS #1 or SEC 1",
+    ),
     setting("data_dir", "DIR", "./claviger-data", "Folder of the database and the master key"),
     setting(
         "database_url",

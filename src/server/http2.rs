@@ -87,7 +87,7 @@ struct Counts {
     begun: u32,
     /// Of which the answer is being made.
     at_work: u32,
-    /// Of which the answer is made, and not all is sent.
+    /// Of which the answer is made and not all sent.
     unsent: u32,
     /// Which the client took back before they were answered.
     taken_back: u32,
@@ -182,7 +182,9 @@ impl Requests {
                     since = Some(Instant::now());
                     connection.as_mut().graceful_shutdown();
                 }
-                Verdict::Cut => return Err(Ended::Cut { taken_back: counts.taken_back, unsent: counts.unsent }),
+                Verdict::Cut => {
+                    return Err(Ended::Cut { taken_back: counts.taken_back, unsent: counts.unsent });
+                }
             }
         }
     }
@@ -204,7 +206,7 @@ pub(super) enum Ended {
     },
 }
 
-/// A request whose answer is being made. Dropped without one, its client has taken it back.
+/// A request whose answer is being made. Dropped without one, it was taken back.
 #[derive(Debug)]
 pub(super) struct AtWork {
     requests: Requests,
@@ -216,8 +218,8 @@ impl AtWork {
     pub(super) fn answered(mut self, answer: Response) -> hyper::Response<Watched> {
         self.is_answered = true;
         self.requests.change(|counts| counts.unsent += 1);
-        let sending = Sending(self.requests.clone());
-        answer.map(|body| Watched { body, _sending: sending })
+        let requests = self.requests.clone();
+        answer.map(|body| Watched { is_begun: body.is_end_stream(), body, requests })
     }
 }
 
@@ -230,21 +232,23 @@ impl Drop for AtWork {
     }
 }
 
-/// An answer that is not wholly sent.
-#[derive(Debug)]
-struct Sending(Requests);
-
-impl Drop for Sending {
-    fn drop(&mut self) {
-        self.0.change(|counts| counts.unsent -= 1);
-    }
-}
-
-/// A body that is dropped when the client has let all of it be sent.
+/// The body of an answer, which is dropped when the client has let all of it be sent.
 #[derive(Debug)]
 pub(super) struct Watched {
     body: Body,
-    _sending: Sending,
+    /// Whether the client still wanted it when it was there. A handler that waits for a body may give its answer only
+    /// because the client has taken the request back.
+    is_begun: bool,
+    requests: Requests,
+}
+
+impl Drop for Watched {
+    fn drop(&mut self) {
+        self.requests.change(|counts| {
+            counts.unsent -= 1;
+            counts.taken_back += u32::from(!self.is_begun);
+        });
+    }
 }
 
 impl HttpBody for Watched {
@@ -255,6 +259,7 @@ impl HttpBody for Watched {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        self.is_begun = true;
         Pin::new(&mut self.body).poll_frame(cx)
     }
 

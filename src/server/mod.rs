@@ -74,7 +74,10 @@ pub async fn start(config: Config, clock: Clock) -> Result<Server, StartError> {
         (config.listen, config.max_connections, config.is_strictly_secure());
     let unavailable = |error| StartError::Listen(listen, error);
     let socket = bound(listen).map_err(unavailable)?;
-    let certificate = tls::Tls::open(&config, clock.now())?;
+    let certificate = match tls::Tls::open(&config, clock.now())? {
+        Some((tls, watch)) => Some((Arc::new(tls), watch, tls::hangups()?)),
+        None => None,
+    };
     // On a thread of its own: a database server may have to be waited for, and a signal is heeded meanwhile.
     let now = clock.now();
     let (config, db) = tokio::task::spawn_blocking(move || {
@@ -97,9 +100,8 @@ pub async fn start(config: Config, clock: Clock) -> Result<Server, StartError> {
     let jobs = jobs::start(&app, keys);
     let (last, leaving) = (app.clone(), app.health.leaving());
     let mut watches = JoinSet::new();
-    let secure = certificate.map(|(tls, watch)| {
-        let tls = Arc::new(tls);
-        watches.spawn(tls::keep_up(tls.clone(), watch, app.clock.clone()));
+    let secure = certificate.map(|(tls, watch, hangups)| {
+        watches.spawn(tls::keep_up(tls.clone(), watch, hangups, app.clock.clone()));
         let (front, leaving) = (front.clone(), leaving.clone());
         Secure { tls, front, http1: accept::builder(), http2: http2::builder(), leaving, is_strict }
     });

@@ -65,7 +65,9 @@ impl Secure {
             Ok(Ok(Some(stream))) if tls::is_http2(stream.get_ref().1.alpn_protocol()) => {
                 self.serve_http2(stream, peer, stop).await.map_err(|ended| ended.to_string())
             }
-            Ok(Ok(Some(stream))) => self.serve_http1(stream, peer, stop).await.map_err(|error| error.to_string()),
+            Ok(Ok(Some(stream))) => {
+                self.serve_http1(stream, peer, stop).await.map_err(|error| error.to_string())
+            }
             Ok(Ok(None)) => Err("it spoke no TLS".to_owned()),
             Ok(Err(error)) => Err(error.to_string()),
             Err(_) => Err("its handshake took too long".to_owned()),
@@ -155,7 +157,10 @@ async fn stopped(stop: &mut watch::Receiver<bool>) {
 }
 
 /// Serves a connection; after a stop no longer than its request takes.
-async fn until<C: GracefulConnection>(stopped: impl Future<Output = ()>, connection: C) -> Result<(), C::Error> {
+async fn until<C: GracefulConnection>(
+    stopped: impl Future<Output = ()>,
+    connection: C,
+) -> Result<(), C::Error> {
     let mut connection = pin!(connection);
     tokio::select! {
         ended = &mut connection => return ended,

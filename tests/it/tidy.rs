@@ -36,7 +36,17 @@ const ORDER: &[&[&str]] = &[
 const HOMES: &[(&str, &[&str])] = &[
     (
         "axum::",
-        &["http/", "pages/", "api.rs", "app/extract.rs", "routes.rs", "server/accept.rs", "server/front.rs", "server/http2.rs", "server/secure.rs"],
+        &[
+            "http/",
+            "pages/",
+            "api.rs",
+            "app/extract.rs",
+            "routes.rs",
+            "server/accept.rs",
+            "server/front.rs",
+            "server/http2.rs",
+            "server/secure.rs",
+        ],
     ),
     ("hyper::", &["server/accept.rs", "server/front.rs", "server/http2.rs", "server/secure.rs"]),
     ("hyper_util::", &["server/accept.rs", "server/http2.rs", "server/secure.rs"]),

@@ -30,7 +30,9 @@ pub enum Error {
     #[error("{0} cannot be read: {1}. Let the server's user read it, or name another file")]
     Unreadable(PathBuf, std::io::Error),
     /// There is no certificate in its file.
-    #[error("{0} holds no PEM certificate. Name the whole chain, the server's own first (certbot's fullchain.pem)")]
+    #[error(
+        "{0} holds no PEM certificate. Name the whole chain, the server's own first (certbot's fullchain.pem)"
+    )]
     NoCertificate(PathBuf),
     /// A certificate cannot be understood.
     #[error("a certificate in {0} is broken: {1}. Put the file there again")]
@@ -39,7 +41,9 @@ pub enum Error {
     #[error("{0} holds no PEM private key. Name one in PKCS #8, PKCS #1 or SEC 1 (certbot's privkey.pem)")]
     NoKey(PathBuf),
     /// The key is sealed with a passphrase.
-    #[error("the key in {0} is encrypted. Name one that is not, made with: openssl pkey -in {0} -out key.pem")]
+    #[error(
+        "the key in {0} is encrypted. Name one that is not, made with: openssl pkey -in {0} -out key.pem"
+    )]
     EncryptedKey(PathBuf),
     /// The key cannot be used.
     #[error("the key in {0} is broken or of a kind that is not used here. Make one for ECDSA (P-256) or RSA")]
@@ -56,7 +60,9 @@ pub enum Error {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Remark {
     /// Clients refuse it already.
-    #[error("the TLS certificate has expired, at {0}: clients refuse it. Renew it; a new one is taken as it is put there")]
+    #[error(
+        "the TLS certificate has expired, at {0}: clients refuse it. Renew it; a new one is taken as it is put there"
+    )]
     Expired(Timestamp),
     /// Clients will refuse it before long.
     #[error("the TLS certificate expires at {0}, in {1}. Renew it; a new one is taken as it is put there")]
@@ -65,10 +71,14 @@ pub enum Remark {
     #[error("the TLS certificate is valid only from {0} on. Look at this machine's clock")]
     NotYetValid(Timestamp),
     /// It is for other names.
-    #[error("the TLS certificate is not for {0}, the issuer's host: clients refuse it. Have one issued for that name")]
+    #[error(
+        "the TLS certificate is not for {0}, the issuer's host: clients refuse it. Have one issued for that name"
+    )]
     OtherHost(String),
     /// A file with the server's own certificate alone.
-    #[error("{0} holds one certificate, and another issued it. Unless that one is a root that clients know, name the whole chain (certbot's fullchain.pem)")]
+    #[error(
+        "{0} holds one certificate, and another issued it. Unless that one is a root that clients know, name the whole chain (certbot's fullchain.pem)"
+    )]
     Alone(PathBuf),
     /// Others can sign with the key.
     #[error("every user of this machine can read the TLS key. Mend it with: chmod o-rwx {0}")]
@@ -173,7 +183,8 @@ fn facts(
 ) -> Result<Facts, Error> {
     let broken = |why: String| Error::BadCertificate(files.certificate.clone(), why);
     let own = chain.first().ok_or_else(|| Error::NoCertificate(files.certificate.clone()))?;
-    let parsed = x509_cert::Certificate::from_der(own).map_err(|why| broken(why.to_string()))?.tbs_certificate;
+    let parsed =
+        x509_cert::Certificate::from_der(own).map_err(|why| broken(why.to_string()))?.tbs_certificate;
     let verifiable = ParsedCertificate::try_from(own).map_err(|why| broken(why.to_string()))?;
     let is_for = |host: &&str| {
         ServerName::try_from(*host).is_ok_and(|name| verify_server_name(&verifiable, &name).is_ok())

@@ -4,7 +4,7 @@ mod certificate;
 mod reload;
 
 pub use certificate::{Error, Remark};
-pub(super) use reload::keep_up;
+pub(super) use reload::{hangups, keep_up};
 
 use crate::base::time::Timestamp;
 use crate::config::{Config, TlsFiles};

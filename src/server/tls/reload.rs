@@ -10,7 +10,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{MissedTickBehavior, interval};
 use zeroize::Zeroizing;
 
@@ -101,14 +101,23 @@ impl Watch {
     }
 }
 
+/// Receives SIGHUP from now on. Without it the signal would end the process.
+pub(in crate::server) fn hangups() -> std::io::Result<Signal> {
+    signal(SignalKind::hangup())
+}
+
 /// Takes what is put there, until it is dropped.
-pub(in crate::server) async fn keep_up(tls: Arc<Tls>, mut watch: Watch, clock: Clock) -> std::io::Result<()> {
-    let mut hangup = signal(SignalKind::hangup())?;
+pub(in crate::server) async fn keep_up(
+    tls: Arc<Tls>,
+    mut watch: Watch,
+    mut hangups: Signal,
+    clock: Clock,
+) -> std::io::Result<()> {
     let mut turns = interval(LOOK_EVERY);
     turns.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         let asked = tokio::select! {
-            _ = hangup.recv() => true,
+            _ = hangups.recv() => true,
             _ = turns.tick() => false,
         };
         watch = turn(tls.clone(), watch, clock.now(), asked).await?;
