@@ -30,6 +30,9 @@ use tokio_rustls::server::TlsStream;
 /// How long a client may take for the handshake. It has as long again for its first headers.
 const HANDSHAKE_TIMEOUT: Duration = HEADER_TIMEOUT;
 
+/// How long one may still take after a stop: who has said nothing by then will hardly ask for something.
+const LATE_HANDSHAKE: Duration = Duration::from_secs(1);
+
 /// A year.
 const HSTS: HeaderValue = HeaderValue::from_static("max-age=31536000");
 
@@ -58,10 +61,14 @@ impl Secure {
         self: Arc<Self>,
         stream: Stream,
         peer: SocketAddr,
-        stop: watch::Receiver<bool>,
+        mut stop: watch::Receiver<bool>,
     ) {
+        let greeted = tokio::select! {
+            greeted = timeout(HANDSHAKE_TIMEOUT, self.greet(stream)) => greeted,
+            () = overdue(&mut stop) => return,
+        };
         // The client's fault, or its end: it broke off, was too slow, or spoke something else.
-        let ended = match timeout(HANDSHAKE_TIMEOUT, self.greet(stream)).await {
+        let ended = match greeted {
             Ok(Ok(Some(stream))) if tls::is_http2(stream.get_ref().1.alpn_protocol()) => {
                 self.serve_http2(stream, peer, stop).await.map_err(|ended| ended.to_string())
             }
@@ -137,6 +144,12 @@ impl Secure {
             headers.insert(STRICT_TRANSPORT_SECURITY, HSTS);
         }
     }
+}
+
+/// Over some time after a stop.
+async fn overdue(stop: &mut watch::Receiver<bool>) {
+    let _ = stop.wait_for(|stopped| *stopped).await;
+    sleep(LATE_HANDSHAKE).await;
 }
 
 /// Reads what comes and forgets it.

@@ -73,9 +73,11 @@ async fn idle_connections_hold_no_stop_up() {
     for client in &mut used {
         assert_eq!(client.get("/health/live").await.unwrap().status, 200);
     }
+    let silent = TcpStream::connect(app.address()).await.unwrap();
     app.stop();
     // Idle ones would be closed after 5 seconds in any case.
     timeout(Duration::from_secs(3), app.stopped()).await.expect("stopped at once");
+    drop(silent);
     for mut client in used {
         assert!(!client.is_open().await);
     }
