@@ -11,6 +11,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::task::JoinError;
 use tokio::time::{MissedTickBehavior, interval};
 use zeroize::Zeroizing;
 
@@ -107,12 +108,7 @@ pub(in crate::server) fn hangups() -> std::io::Result<Signal> {
 }
 
 /// Takes what is put there, until it is dropped.
-pub(in crate::server) async fn keep_up(
-    tls: Arc<Tls>,
-    mut watch: Watch,
-    mut hangups: Signal,
-    clock: Clock,
-) -> std::io::Result<()> {
+pub(in crate::server) async fn keep_up(tls: Arc<Tls>, mut watch: Watch, mut hangups: Signal, clock: Clock) {
     let mut turns = interval(LOOK_EVERY);
     turns.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -120,13 +116,19 @@ pub(in crate::server) async fn keep_up(
             _ = hangups.recv() => true,
             _ = turns.tick() => false,
         };
-        watch = turn(tls.clone(), watch, clock.now(), asked).await?;
+        watch = match turn(tls.clone(), watch, clock.now(), asked).await {
+            Ok(watch) => watch,
+            Err(error) => {
+                tracing::error!(%error, "the TLS certificate is not looked at any more. Restart the server to renew it");
+                return;
+            }
+        };
     }
 }
 
 /// One look, on a thread that may wait for a disk.
 #[allow(clippy::disallowed_methods)] // A task of the server.
-async fn turn(tls: Arc<Tls>, mut watch: Watch, now: Timestamp, asked: bool) -> std::io::Result<Watch> {
+async fn turn(tls: Arc<Tls>, mut watch: Watch, now: Timestamp, asked: bool) -> Result<Watch, JoinError> {
     let looked = tokio::task::spawn_blocking(move || {
         let seen = watch.look(&tls.files, tls.host.as_deref(), asked);
         settle(&tls, seen, asked);
@@ -135,7 +137,7 @@ async fn turn(tls: Arc<Tls>, mut watch: Watch, now: Timestamp, asked: bool) -> s
         }
         watch
     });
-    looked.await.map_err(std::io::Error::other)
+    looked.await
 }
 
 fn settle(tls: &Tls, seen: Seen, asked: bool) {
