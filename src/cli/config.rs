@@ -1,9 +1,10 @@
 //! `claviger config check|show`.
 
 use super::{WRONG, checked, configuration, print};
+use crate::base::time::Clock;
 use crate::config::MasterKeySource;
 use crate::config::raw::{Source, find};
-use crate::keys;
+use crate::{keys, server};
 use clap::ArgMatches;
 use std::process::ExitCode;
 
@@ -22,6 +23,13 @@ fn check(args: &ArgMatches) -> Result<ExitCode, ExitCode> {
     {
         eprintln!("error: {error}");
         return Err(ExitCode::from(WRONG));
+    }
+    match server::tls::check(&config, Clock::System.now()) {
+        Ok(remarks) => remarks.iter().for_each(|remark| eprintln!("warning: {remark}")),
+        Err(error) => {
+            eprintln!("error: {error}");
+            return Err(ExitCode::from(WRONG));
+        }
     }
     let posture = if config.dev { "dev; not for production" } else { "production" };
     print(format_args!("The settings are good. Posture: {posture}.\n"));

@@ -52,9 +52,10 @@ async fn serve(config: Config) -> Result<Served, server::StartError> {
 
 fn banner(config: &Config) -> String {
     let (url, folder, version) = (&config.issuer, config.data_dir.display(), env!("CARGO_PKG_VERSION"));
+    let scheme = if config.tls.is_some() { "https" } else { "http" };
     format!(
         r#"
-  Claviger {version}, in dev: any password, http, readable logs. Not for production.
+  Claviger {version}, in dev: any password, {scheme}, readable logs. Not for production.
 
   URL          {url}
   API          {url}/docs

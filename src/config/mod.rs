@@ -29,6 +29,8 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Where to offer metrics, if anywhere.
     pub metrics_listen: Option<SocketAddr>,
+    /// Where the certificate is that it shows; it speaks plain HTTP where there is none.
+    pub tls: Option<TlsFiles>,
     /// Folder of the master key, and of the database unless a server holds it.
     pub data_dir: PathBuf,
     /// The PostgreSQL server that holds the data; SQLite in the data folder where there is none.
@@ -75,6 +77,15 @@ pub struct Config {
     pub master_key: MasterKeySource,
     /// Logging.
     pub log: Log,
+}
+
+/// What TLS is spoken with.
+#[derive(Clone, Debug)]
+pub struct TlsFiles {
+    /// The certificate, and those between it and its root, in PEM.
+    pub certificate: PathBuf,
+    /// Its private key, in PEM.
+    pub key: PathBuf,
 }
 
 /// How new keys sign (RFC 7518 §3.1, RFC 8037 §3.1).
@@ -164,6 +175,12 @@ pub struct Log {
 }
 
 impl Config {
+    /// Whether browsers are told to come back over TLS alone (RFC 6797); in dev they would remember it of a host on
+    /// which other things are tried too.
+    pub fn is_strictly_secure(&self) -> bool {
+        self.tls.is_some() && !self.dev
+    }
+
     /// What kind of key new ones are: `signing_alg`, and `rsa_bits` where that is RS256.
     pub fn key_kind(&self) -> KeyKind {
         match self.signing_alg {
@@ -192,6 +209,8 @@ impl Config {
             ("dev", Some(self.dev.into())),
             ("listen", text(&self.listen)),
             ("metrics_listen", self.metrics_listen.as_ref().and_then(|address| text(address))),
+            ("tls_cert", self.tls.as_ref().and_then(|tls| text(&tls.certificate.display()))),
+            ("tls_key", self.tls.as_ref().and_then(|tls| text(&tls.key.display()))),
             ("data_dir", text(&self.data_dir.display())),
             ("database_url", self.database_url.as_ref().and_then(|url| text(url))),
             ("issuer", text(&self.issuer)),

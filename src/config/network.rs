@@ -1,12 +1,93 @@
-//! The settings that say whom the server answers and whom it believes: web origins, the proxies in
+//! The settings that say as whom the server answers, and whom: its URL and certificate, web origins, the proxies in
 //! front of it, and whether clients are limited.
 
+use super::TlsFiles;
 use super::raw::{Fault, Raw};
 use super::resolve::Resolver;
 use ipnet::{IpNet, Ipv4Net};
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 impl Resolver<'_> {
+    /// The certificate and its key: both, or plain HTTP.
+    pub(super) fn tls(&mut self) -> Option<TlsFiles> {
+        let missing = |key: &str, other: &str| {
+            let what = format!("{other} is set and this is not");
+            self.raw.fault(key, what, "Name both files, or neither for plain HTTP")
+        };
+        let fault = match (self.raw.get("tls_cert"), self.raw.get("tls_key")) {
+            (Some(certificate), Some(key)) => {
+                return Some(TlsFiles { certificate: certificate.into(), key: key.into() });
+            }
+            (None, None) => return None,
+            (Some(_), None) => missing("tls_key", "tls_cert"),
+            (None, Some(_)) => missing("tls_cert", "tls_key"),
+        };
+        self.faults.push(fault);
+        None
+    }
+
+    /// The public URL. What a browser or a service is told to ask must be what this server speaks.
+    pub(super) fn issuer(&mut self, dev: bool, listen: SocketAddr, tls: bool) -> String {
+        let Some(issuer) = self.raw.get("issuer") else {
+            if !dev && !listen.ip().is_loopback() {
+                let mend = if tls {
+                    "Set it, such as --issuer https://auth.example.org"
+                } else {
+                    "Set it, such as --issuer https://auth.example.org, and name a certificate with --tls-cert and --tls-key or let a TLS proxy forward to this server"
+                };
+                self.faults.push(self.raw.fault(
+                    "issuer",
+                    "a server that others reach needs its public https URL",
+                    mend,
+                ));
+            } else if listen.port() == 0 {
+                self.faults.push(self.raw.fault(
+                    "issuer",
+                    "it cannot be guessed for port 0",
+                    "Set it with --issuer",
+                ));
+            }
+            return default_issuer(listen, tls);
+        };
+        let url = url::Url::parse(issuer).ok().filter(|url| {
+            url.has_host()
+                && url.query().is_none()
+                && url.fragment().is_none()
+                && url.username().is_empty()
+                && url.password().is_none()
+        });
+        let Some(url) = url.filter(|_| !issuer.ends_with('/')) else {
+            self.faults.push(self.raw.fault(
+                "issuer",
+                "it is not a plain URL",
+                "Write it like https://auth.example.org, without a closing slash, query or fragment",
+            ));
+            return issuer.to_owned();
+        };
+        let http_allowed = (dev || listen.ip().is_loopback()) && !tls;
+        if !matches!(url.scheme(), "http" | "https") {
+            self.faults.push(self.raw.fault(
+                "issuer",
+                "it is no web URL",
+                "Write it like https://auth.example.org",
+            ));
+        } else if url.scheme() == "http" && !http_allowed {
+            let (what, mend) = if tls {
+                (
+                    "it must begin with https:// where the server speaks TLS",
+                    "Write the https URL of this server",
+                )
+            } else {
+                (
+                    "it must begin with https:// unless the server listens on loopback",
+                    "Use the https URL of this server with --tls-cert and --tls-key, or of the proxy in front, or --dev while you try things out",
+                )
+            };
+            self.faults.push(self.raw.fault("issuer", what, mend));
+        }
+        issuer.to_owned()
+    }
+
     pub(super) fn origins(&mut self) -> Vec<String> {
         let origins: Vec<&str> = items(self.raw.get("cors_origins")).collect();
         for origin in &origins {
@@ -83,6 +164,12 @@ pub(super) fn open_metrics(raw: &Raw, address: SocketAddr) -> Option<Fault> {
             "Listen on such an address, or let a firewall keep others out",
         )
     })
+}
+
+fn default_issuer(listen: SocketAddr, tls: bool) -> String {
+    let host = if listen.ip().is_unspecified() { IpAddr::V4(Ipv4Addr::LOCALHOST) } else { listen.ip() };
+    let scheme = if tls { "https" } else { "http" };
+    format!("{scheme}://{}", SocketAddr::new(host, listen.port()))
 }
 
 fn items(text: Option<&str>) -> impl Iterator<Item = &str> {

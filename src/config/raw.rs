@@ -44,6 +44,18 @@ pub const SETTINGS: &[Setting] = &[
         "off",
         "Where Prometheus may fetch GET /metrics; it has no login, so a loopback or private address",
     ),
+    setting(
+        "tls_cert",
+        "FILE",
+        "none: plain HTTP",
+        "PEM file of the TLS certificate and those between it and its root; read again when it changes",
+    ),
+    setting(
+        "tls_key",
+        "FILE",
+        "none",
+        "PEM file of the certificate's private key: PKCS #8, PKCS #1 or SEC 1",
+    ),
     setting("data_dir", "DIR", "./claviger-data", "Folder of the database and the master key"),
     setting(
         "database_url",
@@ -54,8 +66,8 @@ pub const SETTINGS: &[Setting] = &[
     setting(
         "issuer",
         "URL",
-        "http://ADDR:PORT on loopback",
-        "The public URL, `iss` of every token; https unless it listens on loopback or in dev",
+        "http(s)://ADDR:PORT on loopback",
+        "The public URL, `iss` of every token; https unless it listens on loopback or in dev, without TLS",
     ),
     setting("audience", "TEXT", "the issuer", "`aud` of every token"),
     setting(

@@ -7,7 +7,7 @@ use super::{AddressHeader, Config, Hash, Log, MAKE_MASTER_KEY, MasterKeySource, 
 use claviger_crypto::jws::RsaBits;
 use claviger_crypto::password::{Engine, Params};
 use claviger_crypto::seal::MasterKey;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
 /// Turns what was written into a configuration.
@@ -24,13 +24,15 @@ pub fn resolve(raw: &Raw) -> Result<Config, Vec<Fault>> {
         "it is not an address and port",
         "Write it like 127.0.0.1:5000 or [::1]:5000",
     );
-    let issuer = r.issuer(dev, listen);
+    let tls = r.tls();
+    let issuer = r.issuer(dev, listen, tls.is_some());
     let data_dir = PathBuf::from(r.raw.get("data_dir").unwrap_or("./claviger-data"));
     let (session_idle_ttl, session_ttl) = r.sessions();
     let config = Config {
         dev,
         listen,
         metrics_listen: r.metrics_listen(listen),
+        tls,
         database_url: r.database_url(),
         audience: r.raw.get("audience").map_or_else(|| issuer.clone(), str::to_owned),
         issuer,
@@ -128,52 +130,6 @@ impl Resolver<'_> {
         self.value(key, || default, within, &what, "Write a number within these bounds")
     }
 
-    fn issuer(&mut self, dev: bool, listen: SocketAddr) -> String {
-        let Some(issuer) = self.raw.get("issuer") else {
-            if !dev && !listen.ip().is_loopback() {
-                self.faults.push(self.raw.fault("issuer", "a server that others reach needs its public https URL",
-                    "Set it, such as --issuer https://auth.example.org, and let a TLS proxy forward to this server"));
-            } else if listen.port() == 0 {
-                self.faults.push(self.raw.fault(
-                    "issuer",
-                    "it cannot be guessed for port 0",
-                    "Set it with --issuer",
-                ));
-            }
-            return default_issuer(listen);
-        };
-        let url = url::Url::parse(issuer).ok().filter(|url| {
-            url.has_host()
-                && url.query().is_none()
-                && url.fragment().is_none()
-                && url.username().is_empty()
-                && url.password().is_none()
-        });
-        let Some(url) = url.filter(|_| !issuer.ends_with('/')) else {
-            self.faults.push(self.raw.fault(
-                "issuer",
-                "it is not a plain URL",
-                "Write it like https://auth.example.org, without a closing slash, query or fragment",
-            ));
-            return issuer.to_owned();
-        };
-        let http_allowed = dev || listen.ip().is_loopback();
-        if !matches!(url.scheme(), "http" | "https") {
-            self.faults.push(self.raw.fault(
-                "issuer",
-                "it is no web URL",
-                "Write it like https://auth.example.org",
-            ));
-        } else if url.scheme() == "http" && !http_allowed {
-            self.faults.push(self.raw.fault(
-                "issuer",
-                "it must begin with https:// unless the server listens on loopback",
-                "Use the https URL of the proxy in front, or --dev while you try things out",
-            ));
-        }
-        issuer.to_owned()
-    }
-
     fn hash(&mut self, dev: bool) -> Hash {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let memory = self.number("hash_memory_kib", 19456, 8, 1024 * 1024);
@@ -226,11 +182,6 @@ impl Resolver<'_> {
             None => MasterKeySource::Own(data_dir.join("master.key")),
         }
     }
-}
-
-fn default_issuer(listen: SocketAddr) -> String {
-    let host = if listen.ip().is_unspecified() { IpAddr::V4(Ipv4Addr::LOCALHOST) } else { listen.ip() };
-    format!("http://{}", SocketAddr::new(host, listen.port()))
 }
 
 fn boolean(text: &str) -> Option<bool> {
@@ -352,6 +303,24 @@ mod tests {
             "http://127.0.0.1:80"
         );
         assert!(resolved(&[("listen", "127.0.0.1:0")]).is_err());
+    }
+
+    #[test]
+    fn tls_needs_both_files_and_an_https_issuer() {
+        let files = [("tls_cert", "chain.pem"), ("tls_key", "key.pem")];
+        let config = resolved(&files).unwrap();
+        assert_eq!(config.issuer, "https://127.0.0.1:5000");
+        assert!(config.is_strictly_secure() && !resolved(&[]).unwrap().is_strictly_secure());
+        let dev = resolved(&[files[0], files[1], ("dev", "true")]).unwrap();
+        assert!(dev.tls.is_some() && !dev.is_strictly_secure() && dev.issuer == "https://127.0.0.1:5000");
+        for (one, other) in [(files[0], "--tls-key"), (files[1], "--tls-cert")] {
+            let faults = resolved(&[one]).unwrap_err();
+            assert!(faults.len() == 1 && faults.first().unwrap().place == other, "{faults:?}");
+        }
+        for dev in ["true", "false"] {
+            let plain = [files[0], files[1], ("issuer", "http://127.0.0.1:5000"), ("dev", dev)];
+            assert_eq!(resolved(&plain).unwrap_err().first().unwrap().place, "--issuer");
+        }
     }
 
     #[test]

@@ -276,6 +276,9 @@ fn refused<B>(request: &http::Request<B>) -> Option<Problem> {
     if hosts > 1 || (hosts == 0 && request.version() == Version::HTTP_11) {
         return Some(MALFORMED_REQUEST.because("Send one Host header."));
     }
+    if request.version() == Version::HTTP_2 && !has_one_authority(request) {
+        return Some(MALFORMED_REQUEST.because("Send :authority, and no Host that differs from it."));
+    }
     if headers.get_all(AUTHORIZATION).iter().nth(1).is_some() {
         return Some(MALFORMED_CREDENTIALS.because("Send one Authorization header."));
     }
@@ -284,6 +287,17 @@ fn refused<B>(request: &http::Request<B>) -> Option<Problem> {
     names
         .any(|name| SECRET_PARAMETERS.iter().any(|secret| name.eq_ignore_ascii_case(secret)))
         .then(|| TOKEN_IN_QUERY.because("Send the token in a header; never in a URL."))
+}
+
+/// Whether it is clear which host an HTTP/2 request is for (RFC 9113 §8.3.1).
+fn has_one_authority<B>(request: &http::Request<B>) -> bool {
+    match (request.uri().authority(), request.headers().get(HOST)) {
+        (None, host) => host.is_some(),
+        (Some(authority), host) => {
+            let own = authority.as_str();
+            !own.contains('@') && host.is_none_or(|host| host.as_bytes().eq_ignore_ascii_case(own.as_bytes()))
+        }
+    }
 }
 
 /// Writes the document of a problem; other headers of the answer, such as `Allow`, stay.

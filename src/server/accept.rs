@@ -1,9 +1,11 @@
-//! Accepting connections and serving HTTP/1.1 on them (RFC 9112), each under limits of time.
+//! Accepting connections and serving HTTP/1.1 on them (RFC 9112), each under limits of time. What comes over TLS is
+//! served by `secure.rs`.
 //!
 //! A server that is about to stop asks its clients, with each answer, to come back on a new connection. A stop
 //! loses no request that was sent: what the kernel has already taken in is accepted and served, then new
 //! connections are refused, then requests under way finish.
 
+use super::secure::Secure;
 use crate::metrics::{Id, Metrics};
 use axum::http::header::CONNECTION;
 use axum::http::{HeaderValue, Request};
@@ -15,6 +17,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use std::convert::Infallible;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -25,16 +28,16 @@ use tokio::time::sleep;
 use tokio_io_timeout::TimeoutStream;
 
 /// How long a client may take for the headers of a request, from connecting or from its last answer.
-const HEADER_TIMEOUT: Duration = Duration::from_secs(5);
+pub(super) const HEADER_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How long a client may leave an answer unread.
-const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
+pub(super) const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The most bytes of a request's headers.
-const MAX_HEADER_BYTES: usize = 16 * 1024;
+pub(super) const MAX_HEADER_BYTES: usize = 16 * 1024;
 
 /// How long connections that were just accepted may take to deliver what their clients sent at once.
-const LAST_CALL: Duration = Duration::from_millis(100);
+pub(super) const LAST_CALL: Duration = Duration::from_millis(100);
 
 /// How long requests that are under way may take to finish after a stop.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(8);
@@ -49,6 +52,9 @@ pub(super) enum Phase {
     Draining,
     Ended,
 }
+
+/// A connection that a client does not read from is ended by it.
+pub(super) type Stream = Pin<Box<TimeoutStream<TcpStream>>>;
 
 /// What has an answer to every request.
 pub(super) trait Answers: Clone + Send + 'static {
@@ -84,6 +90,10 @@ struct Connections<S> {
     front: S,
     http: http1::Builder,
     graceful: GracefulShutdown,
+    /// What is spoken where it is not plain HTTP.
+    secure: Option<Arc<Secure>>,
+    /// Tells connections over TLS of a stop.
+    stop: watch::Sender<bool>,
     tasks: JoinSet<()>,
     /// One permit a connection.
     free: Arc<Semaphore>,
@@ -98,16 +108,17 @@ struct Connections<S> {
 pub(super) async fn run<S: Answers>(
     listener: TcpListener,
     front: S,
+    secure: Option<Secure>,
     max_connections: usize,
     leaving: Arc<AtomicBool>,
     mut phase: watch::Receiver<Phase>,
 ) -> std::io::Result<()> {
-    let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT).max_buf_size(MAX_HEADER_BYTES);
     let mut connections = Connections {
         front,
-        http,
+        http: builder(),
         graceful: GracefulShutdown::new(),
+        secure: secure.map(Arc::new),
+        stop: watch::Sender::new(false),
         tasks: JoinSet::new(),
         free: Arc::new(Semaphore::new(max_connections)),
         leaving,
@@ -132,6 +143,13 @@ pub(super) async fn run<S: Answers>(
     Ok(())
 }
 
+/// HTTP/1.1 within its limits.
+pub(super) fn builder() -> http1::Builder {
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT).max_buf_size(MAX_HEADER_BYTES);
+    http
+}
+
 /// The next connection, as soon as there may be one more.
 async fn accept(
     listener: &TcpListener,
@@ -152,8 +170,17 @@ impl<S: Answers> Connections<S> {
         let _ = stream.set_nodelay(true);
         let mut stream = TimeoutStream::new(stream);
         stream.set_write_timeout(Some(WRITE_TIMEOUT));
+        let stream = Box::pin(stream);
+        let counted = self.front.metrics().map(Open::count);
+        if let Some(secure) = &self.secure {
+            let serving = secure.clone().serve(stream, peer, self.stop.subscribe());
+            self.tasks.spawn(async move {
+                serving.await;
+                drop((permit, counted));
+            });
+            return;
+        }
         let (front, leaving) = (self.front.clone(), self.leaving.clone());
-        let counted = front.metrics().map(Open::count);
         let service = service_fn(move |request: Request<Incoming>| {
             let (answer, leaving) = (front.answer(request, peer), leaving.clone());
             async move {
@@ -164,7 +191,7 @@ impl<S: Answers> Connections<S> {
                 Ok::<_, Infallible>(answer)
             }
         });
-        let connection = self.http.serve_connection(TokioIo::new(Box::pin(stream)), service);
+        let connection = self.http.serve_connection(TokioIo::new(stream), service);
         let connection = self.graceful.watch(connection);
         self.tasks.spawn(async move {
             // The client's: it broke off, was too slow, or spoke no HTTP and got a bare 400 or 431.
@@ -193,8 +220,13 @@ impl<S: Answers> Connections<S> {
         // hyper would close a connection of which it has read nothing yet.
         sleep(LAST_CALL).await;
         let timeout = if self.leaving.load(Ordering::Relaxed) { SHORT_DRAIN_TIMEOUT } else { DRAIN_TIMEOUT };
+        self.stop.send_replace(true);
+        let all = async {
+            self.graceful.shutdown().await;
+            self.stop.closed().await;
+        };
         tokio::select! {
-            () = self.graceful.shutdown() => {}
+            () = all => {}
             () = sleep(timeout) => tracing::warn!("some requests were not finished in time"),
             () = reached(&mut phase, Phase::Ended) => {}
         }

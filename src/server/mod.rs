@@ -2,8 +2,11 @@
 
 mod accept;
 mod front;
+mod http2;
 mod monitor;
+mod secure;
 mod signals;
+pub mod tls;
 
 pub use signals::{Signal, Signals};
 
@@ -19,12 +22,13 @@ use crate::{audit, jobs, routes, status};
 use accept::Phase;
 use front::Front;
 use monitor::Monitor;
+use secure::Secure;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 use tokio::net::TcpSocket;
 use tokio::sync::watch;
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, JoinSet};
 
 /// How many connections may wait to be accepted.
 const BACKLOG: u32 = 1024;
@@ -48,6 +52,9 @@ pub enum StartError {
     /// The keys.
     #[error(transparent)]
     Keys(#[from] keys::Error),
+    /// The certificate or its key.
+    #[error(transparent)]
+    Tls(#[from] tls::Error),
     /// The system refuses a thread, a socket option or the like.
     #[error("the system refuses: {0}")]
     System(#[from] std::io::Error),
@@ -73,9 +80,14 @@ pub struct Server {
 #[allow(clippy::disallowed_methods)] // The accept loop is one of the few tasks that this program starts.
 pub async fn start(config: Config, clock: Clock) -> Result<Server, StartError> {
     raise_file_limit();
-    let (listen, max_connections) = (config.listen, config.max_connections);
+    let (listen, max_connections, is_strict) =
+        (config.listen, config.max_connections, config.is_strictly_secure());
     let unavailable = |error| StartError::Listen(listen, error);
     let socket = bound(listen).map_err(unavailable)?;
+    let certificate = match tls::Tls::open(&config, clock.now())? {
+        Some((tls, watch)) => Some((Arc::new(tls), watch, tls::hangups()?)),
+        None => None,
+    };
     let monitor = config.metrics_listen.map(Monitor::take).transpose()?;
     let metrics = Arc::new(match monitor {
         Some(_) => Metrics::new(routes::vocabulary(&config)),
@@ -105,8 +117,15 @@ pub async fn start(config: Config, clock: Clock) -> Result<Server, StartError> {
     let (phase, phases) = watch::channel(Phase::Serving);
     let jobs = jobs::start(&app, keys);
     let (last, leaving) = (app.clone(), app.health.leaving());
+    let mut watches = JoinSet::new();
+    let secure = certificate.map(|(tls, watch, hangups)| {
+        watches.spawn(tls::keep_up(tls.clone(), watch, hangups, app.clock.clone()));
+        let (front, leaving) = (front.clone(), leaving.clone());
+        Secure { tls, front, http1: accept::builder(), http2: http2::builder(), leaving, is_strict }
+    });
     let serving = tokio::spawn(async move {
-        let ended = accept::run(listener, front, max_connections, leaving, phases).await;
+        let ended = accept::run(listener, front, secure, max_connections, leaving, phases).await;
+        watches.shutdown().await;
         jobs.stop().await;
         // Until all requests were answered.
         drop(monitor);

@@ -56,7 +56,8 @@ impl Monitor {
         let mut tasks = JoinSet::new();
         tasks.spawn(async move {
             let page = Page { app };
-            if let Err(error) = accept::run(listener, page, MOST, Arc::<AtomicBool>::default(), phases).await
+            if let Err(error) =
+                accept::run(listener, page, None, MOST, Arc::<AtomicBool>::default(), phases).await
             {
                 tracing::error!(%error, "the listener of the metrics has ended");
             }

@@ -3,6 +3,7 @@
 use super::callers::{Account, Anonymous, Answer, ByApiKey, Caller as _, send};
 use super::database::{count, database};
 use super::postgres::{note_statements, url_of};
+use super::secure::Certificate;
 use super::way::Way;
 use claviger::api_keys::{self, KeyScope};
 use claviger::app::App;
@@ -12,6 +13,7 @@ use claviger::config::{Config, resolve};
 use claviger::jobs;
 use claviger::server::{self, Server};
 use serde_json::json;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -54,6 +56,21 @@ impl TestApp {
         Self::launch(folder, Arc::new(AtomicI64::new(now * 1_000_000)), Vec::new()).await
     }
 
+    /// The server's address and port.
+    pub fn address(&self) -> SocketAddr {
+        self.server.address
+    }
+
+    /// Begins the stop that SIGTERM brings, without its delay; over when [`Self::stopped`] is.
+    pub fn stop(&self) {
+        self.server.drain();
+    }
+
+    /// Waits for the end of a stop.
+    pub async fn stopped(&mut self) {
+        self.server.ended().await.unwrap();
+    }
+
     /// Ends the server and starts it again on the same folder, at the same time of its clock.
     pub async fn restart(self) -> Self {
         let Self { folder, clock, settings, mut server, http, .. } = self;
@@ -69,6 +86,13 @@ impl TestApp {
     pub async fn restart_with(mut self, settings: &[(&'static str, &str)]) -> Self {
         self.settings = settings.iter().map(|(key, value)| (*key, (*value).to_owned())).collect();
         self.restart().await
+    }
+
+    /// Over TLS with this certificate, with these settings.
+    pub async fn over_tls(certificate: &Certificate, settings: &[(&'static str, &str)]) -> Self {
+        let files = certificate.settings();
+        let files = files.iter().map(|(key, value)| (*key, value.as_str()));
+        Self::with(&settings.iter().copied().chain(files).collect::<Vec<_>>()).await
     }
 
     /// In the production posture, with its PostgreSQL behind a way that the test can cut, and perhaps with refreshes
@@ -91,11 +115,12 @@ impl TestApp {
     }
 
     async fn launch(folder: TempDir, clock: Arc<AtomicI64>, settings: Vec<(&'static str, String)>) -> Self {
-        let issuer = "http://claviger.test".to_owned();
+        let scheme = if settings.iter().any(|(key, _)| *key == "tls_cert") { "https" } else { "http" };
+        let issuer = format!("{scheme}://claviger.test");
         note_statements();
         let config = config(folder.path(), &issuer, &settings);
         let server = server::start(config, Clock::Manual(clock.clone())).await.unwrap();
-        let url = format!("http://{}", server.address);
+        let url = format!("{scheme}://{}", server.address);
         let http = reqwest::Client::builder().no_proxy().build().unwrap();
         Self { url, issuer, folder, clock, settings, server, http }
     }

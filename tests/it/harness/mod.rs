@@ -4,11 +4,13 @@
 mod app;
 mod callers;
 mod database;
+mod frames;
 mod in_order;
 mod postgres;
 mod program;
 mod promql;
 mod samples;
+mod secure;
 mod token;
 mod tokens;
 mod way;
@@ -17,6 +19,7 @@ mod wire;
 pub use app::{NOW, TestApp};
 pub use callers::{Account, Answer, ByApiKey, ByPassword, ByToken, Caller, all_at_once, send};
 pub use database::{Database, count, database, new_db, open_at, open_db, stored};
+pub use frames::{Frame, Frames, Kind, block};
 pub use in_order::{as_asked, in_order, method, path};
 pub use postgres::{
     Cluster, bare_database, keep_inside, on_postgres, settings, sqlite_only, statements_of, unprivileged,
@@ -25,6 +28,7 @@ pub use postgres::{
 pub use program::{Program, free_port};
 pub use promql::{Query, Selector};
 pub use samples::{Samples, base};
+pub use secure::{Certificate, Secure, connect};
 pub use token::decode;
 pub use tokens::{Tokens, assert_refused_everywhere, refresh, refreshing};
 pub use way::Way;
