@@ -75,6 +75,9 @@ fn verb(stage: Stage) -> &'static str {
     match stage {
         Stage::Copying => "copied",
         Stage::Comparing => "compared",
+        Stage::Saving => "saved",
+        Stage::Checking => "checked",
+        Stage::Restoring => "restored",
     }
 }
 
@@ -84,6 +87,9 @@ impl Watch for Progress {
         self.bar.set_prefix(match stage {
             Stage::Copying => "copying",
             Stage::Comparing => "comparing",
+            Stage::Saving => "saving",
+            Stage::Checking => "checking",
+            Stage::Restoring => "restoring",
         });
         self.bar.set_length(rows);
         self.bar.reset();
