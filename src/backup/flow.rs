@@ -9,7 +9,7 @@ use crate::base::time::Timestamp;
 use crate::config::{Config, MasterKeySource};
 use crate::db::copy::{Filling, Location, Stage, Table, Watch, layout};
 use crate::db::{self, Db, Tx};
-use crate::{keys, status};
+use crate::{keys, sessions, status};
 use claviger_crypto::seal::MasterKey;
 use std::io::{Read, Write};
 use std::path::Path;
@@ -226,6 +226,7 @@ pub async fn restore(
     let skipped = skipped(now.since(report.header.made_at));
     let finished = filling.finish(now, move |tx| {
         status::flow::skip(tx, skipped)?;
+        sessions::flow::restored(tx, now)?;
         audit::flow::append(tx, &event)
     });
     let db = finished.await?;

@@ -50,7 +50,7 @@ pub(super) fn run(args: &ArgMatches) -> Result<ExitCode, ExitCode> {
     let announced = flow::announce(&db, &wish, &sealed_for, &origin, master.as_ref());
     runtime.block_on(announced).map_err(failed)?;
     let sealing = lock.seal(out).map_err(failed)?;
-    let made = flow::create(&db, wish, sealing, Progress::new(), wanted.clone());
+    let made = flow::create(&db, wish, sealing, Progress::quiet(), wanted.clone());
     let (sealing, header, trailer) = made.map_err(failed)?;
     let out = sealing.finish().map_err(|error| failed(format!("the backup cannot be written: {error}")))?;
     let what = format!(
@@ -125,7 +125,7 @@ impl Out {
         if let Some(key) = key {
             let again = file.reader().map_err(named)?;
             let opened = Sealed::read(again).and_then(|sealed| sealed.open(key)).map_err(failed)?;
-            let report = flow::verify(opened, None, &Progress::new(), wanted).map_err(failed)?;
+            let report = flow::verify(opened, None, &Progress::quiet(), wanted).map_err(failed)?;
             report.expect_key().map_err(failed)?;
             if report.trailer != *trailer {
                 return Err(failed("what was read back is not what was written"));

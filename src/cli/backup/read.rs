@@ -42,7 +42,7 @@ pub(super) fn verify(args: &ArgMatches) -> Result<ExitCode, ExitCode> {
     let master = keys::master::obtain(&config.master_key, false).ok();
     let (_runtime, wanted) = heedful()?;
     let opened = sealed.open(&key).map_err(failed)?;
-    let report = flow::verify(opened, master.as_ref(), &Progress::new(), &wanted).map_err(failed)?;
+    let report = flow::verify(opened, master.as_ref(), &Progress::quiet(), &wanted).map_err(failed)?;
     tell(&report);
     report.expect_key().map_err(failed)?;
     match report.chain.and_then(|chain| chain.broken) {
@@ -61,7 +61,7 @@ pub(super) fn restore(args: &ArgMatches) -> Result<ExitCode, ExitCode> {
     let opened = sealed.open(&key).map_err(failed)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
     let now = Clock::System.now();
-    let (origin, progress) = (operator(now), Progress::new());
+    let (origin, progress) = (operator(now), Progress::quiet());
     let restored = runtime.block_on(async {
         // It ends between two transactions; whatever else ends it leaves as much behind.
         tokio::select! {
