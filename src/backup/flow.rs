@@ -299,8 +299,15 @@ async fn compare(
 
 /// What may be in a data folder that counts as empty: what the system puts into every volume, a master key that was
 /// brought along, and what an unfinished restore leaves, which is looked at when it is opened.
-const HARMLESS: &[&str] =
-    &["lost+found", "master.key", "claviger.lock", "claviger.db", "claviger.db-wal", "claviger.db-shm"];
+const HARMLESS: &[&str] = &[
+    "lost+found",
+    "master.key",
+    "master.new",
+    "claviger.lock",
+    "claviger.db",
+    "claviger.db-wal",
+    "claviger.db-shm",
+];
 
 fn expect_empty(folder: &Path) -> Result<(), Error> {
     let entries = match std::fs::read_dir(folder) {
