@@ -144,7 +144,7 @@ fn advice(config: &Config, report: &Report) -> String {
         "\nAll is restored to {place}, as it was at {made}.\n\
         1.  Start the server with the settings that it had; the backup does not hold them.\n\
         2.  What was done after {made} is gone. Do again what matters: revoked keys, sessions and API keys, disabled and\n    \
-        deleted accounts, changed passwords. The log tells of each; see docs/backup.md.\n\
+        deleted accounts, changed passwords. See docs/backup.md.\n\
         3.  Do not start the old one again: two that go on from one backup would not know of each other's revocations.\n"
     )
 }
