@@ -8,6 +8,7 @@ pub mod admin;
 pub mod api_keys;
 pub mod app;
 pub mod audit;
+pub mod backup;
 pub mod base;
 pub mod cli;
 pub mod config;

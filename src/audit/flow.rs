@@ -116,10 +116,10 @@ struct Stretch {
 }
 
 /// How the trail stood when its last events were read.
-struct Last {
-    head: Option<End>,
-    events: i64,
-    sealed: i64,
+pub(super) struct Last {
+    pub(super) head: Option<End>,
+    pub(super) events: i64,
+    pub(super) sealed: i64,
 }
 
 impl Stretch {
@@ -143,7 +143,7 @@ impl Last {
     }
 
     /// Whether the chain ends at `at`, and has nothing beside what was walked.
-    fn check(&self, key: &MacKey, anchor: Link, at: Link) -> Result<(), Broken> {
+    pub(super) fn check(&self, key: &MacKey, anchor: Link, at: Link) -> Result<(), Broken> {
         let head = checked(key, Side::Head, self.head.as_ref())?.unwrap_or(Link::START);
         let broken = |place, why: String| Err(Broken { place, why });
         match head.place - at.place {
@@ -268,7 +268,7 @@ fn end(tx: &mut Tx<'_>, key: &MacKey, side: Side) -> Result<Option<Link>, Error>
     Ok(checked(key, side, store::hold_end(tx, side)?.as_ref())?)
 }
 
-fn checked(key: &MacKey, side: Side, end: Option<&End>) -> Result<Option<Link>, Broken> {
+pub(super) fn checked(key: &MacKey, side: Side, end: Option<&End>) -> Result<Option<Link>, Broken> {
     end.map(|end| Link::from_end(key, side, end)).transpose()
 }
 

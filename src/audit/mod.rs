@@ -7,6 +7,9 @@
 mod chain;
 pub mod flow;
 pub(crate) mod store;
+mod unordered;
+
+pub use unordered::Walk;
 
 use crate::base::id::{self, AccountId, SessionId};
 use crate::base::random;
@@ -91,6 +94,10 @@ events! {
     KeyRevoke = "key-revoke",
     /// A retired signing key was removed, its last token having ended.
     KeyRemove = "key-remove",
+    /// An operator began to make a backup.
+    BackupCreate = "backup-create",
+    /// A backup was restored: what happened after it was made is not in the trail.
+    BackupRestore = "backup-restore",
 }
 
 /// How it went.

@@ -5,7 +5,9 @@
 #![allow(clippy::print_stderr)] // Here people are spoken to.
 
 mod api_key;
+mod ask;
 mod audit;
+mod backup;
 mod commands;
 mod config;
 mod database;
@@ -61,6 +63,7 @@ pub fn main() -> ExitCode {
         Some(("token", args)) => token::run(args),
         Some(("audit", args)) => audit::run(args),
         Some(("database", args)) => database::run(args),
+        Some(("backup", args)) => backup::run(args),
         Some(("doctor", args)) => doctor::run(args),
         Some(("import", args)) => import::run(args),
         Some(("export", args)) => export::run(args),
@@ -87,6 +90,7 @@ pub fn command() -> Command {
         .subcommand(commands::api_key())
         .subcommand(audit_command())
         .subcommand(database::command())
+        .subcommand(backup::command())
         .subcommand(doctor::command())
         .subcommand(import::command())
         .subcommand(export::command())

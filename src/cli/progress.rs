@@ -1,4 +1,4 @@
-//! How far a command is: a bar where standard error is a terminal. Else a copy tells of each table.
+//! How far a command is: a bar where standard error is a terminal. Else a copy tells of each table, a backup nothing.
 
 use crate::db::copy::{Stage, Watch};
 use indicatif::{HumanCount, ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -49,18 +49,29 @@ pub(super) struct Progress {
     /// Hidden until it begins, and where there is no terminal.
     bar: ProgressBar,
     is_shown: bool,
+    /// Whether it tells of each table where there is no terminal.
+    tells: bool,
     stage: Cell<Stage>,
 }
 
 impl Progress {
     pub(super) fn new() -> Self {
+        Self::telling(true)
+    }
+
+    /// One that says nothing where there is no terminal: what runs each night is heard only when something is wrong.
+    pub(super) fn quiet() -> Self {
+        Self::telling(false)
+    }
+
+    fn telling(tells: bool) -> Self {
         let is_shown = std::io::stderr().is_terminal();
         let bar = ProgressBar::hidden();
         // A template that cannot be read leaves the crate's own.
         if let Ok(style) = ProgressStyle::with_template(FORM) {
             bar.set_style(style.progress_chars("=> "));
         }
-        Self { bar, is_shown, stage: Cell::new(Stage::Copying) }
+        Self { bar, is_shown, tells, stage: Cell::new(Stage::Copying) }
     }
 }
 
@@ -75,6 +86,9 @@ fn verb(stage: Stage) -> &'static str {
     match stage {
         Stage::Copying => "copied",
         Stage::Comparing => "compared",
+        Stage::Saving => "saved",
+        Stage::Checking => "checked",
+        Stage::Restoring => "restored",
     }
 }
 
@@ -84,6 +98,9 @@ impl Watch for Progress {
         self.bar.set_prefix(match stage {
             Stage::Copying => "copying",
             Stage::Comparing => "comparing",
+            Stage::Saving => "saving",
+            Stage::Checking => "checking",
+            Stage::Restoring => "restoring",
         });
         self.bar.set_length(rows);
         self.bar.reset();
@@ -102,7 +119,7 @@ impl Watch for Progress {
     }
 
     fn table_done(&self, name: &str, rows: u64) {
-        if !self.is_shown {
+        if !self.is_shown && self.tells {
             eprintln!("{} {name}: {rows} rows", verb(self.stage.get()));
         }
     }

@@ -1,5 +1,6 @@
 //! `claviger user`.
 
+use super::ask::{ask, hidden};
 use super::offline::Offline;
 use super::table::Table;
 use super::{WRONG, failed, print};
@@ -11,9 +12,7 @@ use crate::credentials::{self, Password, Policy};
 use crate::sessions::Which;
 use crate::{admin, sessions};
 use clap::ArgMatches;
-use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
 use secrecy::SecretString;
-use std::io::{BufRead as _, IsTerminal as _, Write as _};
 use std::process::ExitCode;
 
 /// Accounts listed where no number is named.
@@ -118,30 +117,4 @@ fn set_password(offline: &Offline, account: &Account, keep: bool) -> Result<Exit
     offline.change(credentials::flow::set_password(&offline.cx, account.id, password, sessions))?;
     print(format_args!("{} has a new password.\n", account.id));
     Ok(ExitCode::SUCCESS)
-}
-
-/// Asks without showing on the terminal what is typed.
-fn hidden<T>(ask: impl FnOnce() -> T) -> T {
-    let input = std::io::stdin();
-    let Ok(shown) = tcgetattr(&input) else { return ask() };
-    let mut silent = shown.clone();
-    silent.local_modes.remove(LocalModes::ECHO);
-    // Where the terminal refuses, the password is still taken.
-    let _ = tcsetattr(&input, OptionalActions::Flush, &silent);
-    let answer = ask();
-    let _ = tcsetattr(&input, OptionalActions::Flush, &shown);
-    print(format_args!("\n"));
-    answer
-}
-
-/// One line of standard input; the question is shown only to people.
-fn ask(question: &str) -> Result<String, ExitCode> {
-    let input = std::io::stdin();
-    if input.is_terminal() {
-        print(format_args!("{question}"));
-        std::io::stdout().flush().map_err(failed)?;
-    }
-    let mut line = String::new();
-    input.lock().read_line(&mut line).map_err(failed)?;
-    Ok(line.trim_end_matches(['\r', '\n']).to_owned())
 }

@@ -10,6 +10,9 @@ pub const DEFAULT_FILE: &str = "claviger.toml";
 /// The variable that names the settings file.
 pub const FILE_VARIABLE: &str = "CLAVIGER_CONFIG";
 
+/// The variable with the passphrase of backups, which is no setting.
+pub const PASSPHRASE_VARIABLE: &str = "CLAVIGER_BACKUP_PASSPHRASE";
+
 const PREFIX: &str = "CLAVIGER_";
 
 /// What was written, and what is wrong with the writing.
@@ -61,7 +64,8 @@ pub fn load(file: Option<&Path>, environment: &[(String, String)], flags: &[(&st
 }
 
 fn read_environment(loaded: &mut Loaded, environment: &[(String, String)]) {
-    for (name, value) in environment.iter().filter(|(name, _)| name != FILE_VARIABLE) {
+    let no_settings = [FILE_VARIABLE, PASSPHRASE_VARIABLE];
+    for (name, value) in environment.iter().filter(|(name, _)| !no_settings.contains(&name.as_str())) {
         match SETTINGS.iter().find(|setting| setting.variable() == *name) {
             Some(setting) => loaded.raw.set(setting, value, Source::Environment),
             // Not an error: Kubernetes makes such variables for a service named `claviger`.

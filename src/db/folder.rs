@@ -10,7 +10,10 @@ use std::time::Duration;
 const LOCK: &str = "claviger.lock";
 
 /// Makes the folder if need be, with mode 0700.
-pub(super) fn prepare(folder: &Path) -> Result<(), Error> {
+///
+/// # Errors
+/// If it cannot be made.
+pub fn prepare(folder: &Path) -> Result<(), Error> {
     let failed = |error| Error::Unavailable(format!("the data folder {}: {error}", folder.display()));
     DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(failed)?;
     let mode = folder.metadata().map_err(failed)?.permissions().mode();

@@ -70,8 +70,44 @@ pub(super) fn run_for_copy(tx: &mut Tx<'_>, now: Timestamp) -> Result<(), Error>
 ///
 /// # Errors
 /// As [`run`].
-pub(super) fn lay_out(tx: &mut Tx<'_>, words: Words<'_>, now: Timestamp) -> Result<(), Error> {
-    apply(tx, MIGRATIONS, words, now)
+pub(super) fn lay_out(tx: &mut Tx<'_>, schema: usize, words: Words<'_>, now: Timestamp) -> Result<(), Error> {
+    apply(tx, up_to(schema)?, words, now)
+}
+
+/// The schema as it was at a step, in a database that holds nothing yet or was begun so.
+///
+/// # Errors
+/// [`Error::Refused`] if it holds another schema.
+pub(super) fn run_up_to(tx: &mut Tx<'_>, schema: usize, now: Timestamp) -> Result<(), Error> {
+    let words = tx.words();
+    tx.batch(&translated(HISTORY, words))?;
+    match history(tx)?.len() {
+        0 => {}
+        found if found == schema => {}
+        found => {
+            return Err(Error::Refused(format!(
+                "it is not empty: it has tables of schema {found}. Name an empty database"
+            )));
+        }
+    }
+    apply(tx, up_to(schema)?, words, now)
+}
+
+fn up_to(schema: usize) -> Result<&'static [Migration], Error> {
+    MIGRATIONS.get(..schema).ok_or_else(|| Error::Refused(format!("there is no schema {schema} here")))
+}
+
+/// The number of the newest schema that this program knows.
+pub fn newest() -> usize {
+    MIGRATIONS.len()
+}
+
+/// A digest of the steps up to a schema, by which it is known again.
+///
+/// # Errors
+/// If this program does not know it.
+pub fn digest_of(schema: usize) -> Result<[u8; 32], Error> {
+    Ok(claviger_crypto::sha256(&up_to(schema)?.iter().flat_map(digest).collect::<Vec<u8>>()))
 }
 
 /// Whether the schema is the one this program would make, for a command that must not change it.

@@ -17,6 +17,8 @@ mod tx;
 mod value;
 
 pub use error::Error;
+pub use folder::prepare as prepare_folder;
+pub use migrate::{digest_of as schema_digest, newest as newest_schema};
 #[cfg(debug_assertions)]
 pub use noted::note_statements;
 pub use place::Place;
@@ -251,6 +253,23 @@ impl Db {
         };
         self.metrics.observe_since(Id::DatabaseDuration, &[Operation::Look.at()], started);
         done
+    }
+
+    /// Runs `work` on one consistent view of the data, for as long as it takes; others go on changing it. What `work`
+    /// does beside is done once. The caller waits where he stands.
+    ///
+    /// # Errors
+    /// What `work` returns, or the database's own error.
+    pub fn snapshot<T, E, F>(&self, work: F) -> Result<T, E>
+    where
+        F: FnMut(&mut Tx<'_>) -> Result<T, E> + Send + 'static,
+        T: Send + 'static,
+        E: From<Error> + Send + 'static,
+    {
+        match &self.engine {
+            Engine::Sqlite(engine) => engine.read(work),
+            Engine::Postgres(engine) => engine.snapshot(work),
+        }
     }
 
     /// Whether the database answers, and has all that this program needs. A newer program may have added to it.

@@ -181,12 +181,22 @@ pub async fn rotate(
     Ok(schedule::turn(&look(db).await?, policy))
 }
 
+/// Whether a master key opens a sealed private key that is stored under this id.
+pub fn opens(master: &MasterKey, kid: &str, sealed: &[u8]) -> bool {
+    master.open(&purpose(kid), sealed).is_ok()
+}
+
+/// The tag by which a database knows its master key.
+pub fn tag(master: &MasterKey) -> [u8; 32] {
+    MacKey::new(*master.derive("master-key-tag")).tag(&[])
+}
+
 /// Makes sure that all servers of a database have the same master key; the first one's is it.
 ///
 /// # Errors
 /// [`Error::Master`] if it is another.
 pub async fn expect_same(db: &Db, master: &MasterKey) -> Result<(), Error> {
-    let tag = MacKey::new(*master.derive("master-key-tag")).tag(&[]);
+    let tag = tag(master);
     let begun_with = db.write::<_, Error, _>(move |tx| Ok(store::master_tag(tx, &tag)?)).await?;
     if begun_with == tag {
         return Ok(());

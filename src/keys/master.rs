@@ -64,6 +64,15 @@ fn create(path: &Path) -> std::io::Result<MasterKey> {
         return Err(ErrorKind::AlreadyExists.into());
     }
     let key = MasterKey::new(random::bytes());
+    put(path, &key)?;
+    Ok(key)
+}
+
+/// Writes a key into a new file, whole or not at all.
+///
+/// # Errors
+/// If there is a file of that name, or it cannot be written.
+pub fn put(path: &Path, key: &MasterKey) -> std::io::Result<()> {
     let unfinished = path.with_extension("new");
     let mut file =
         OpenOptions::new().create(true).write(true).truncate(true).mode(0o600).open(&unfinished)?;
@@ -76,7 +85,7 @@ fn create(path: &Path) -> std::io::Result<MasterKey> {
     if let Some(folder) = path.parent() {
         std::fs::File::open(folder)?.sync_all()?;
     }
-    Ok(key)
+    Ok(())
 }
 
 #[cfg(test)]

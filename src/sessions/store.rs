@@ -238,6 +238,12 @@ pub(crate) fn sweep(tx: &mut Tx<'_>, before: Timestamp, limit: i64) -> Result<us
     tx.execute(sql, &[before.into(), limit.into()])
 }
 
+/// Takes it that all sessions that have not ended may have access tokens until `until`.
+pub(crate) fn extend_all(tx: &mut Tx<'_>, until: Timestamp) -> Result<(), Error> {
+    let sql = "UPDATE sessions SET access_expires_at = $1 WHERE ended_at IS NULL AND access_expires_at < $1";
+    tx.execute(sql, &[until.into()]).map(drop)
+}
+
 fn read(row: &Row<'_>) -> Result<Session, Error> {
     let corrupt = |what: &str| Error::Corrupt(format!("sessions.{what}"));
     let scope: String = row.get(3)?;

@@ -85,6 +85,15 @@ pub async fn next_index(db: &Db, statuses: &Statuses) -> Result<u64, db::Error> 
     Ok(first)
 }
 
+/// Leaves out so many indices, in the transaction of a restore.
+///
+/// # Errors
+/// If the database fails.
+pub fn skip(tx: &mut db::Tx<'_>, count: u64) -> Result<(), db::Error> {
+    let skipped = store::reserve(tx, i64::try_from(count).unwrap_or(i64::MAX))?;
+    skipped.map(drop).ok_or_else(|| db::Error::Corrupt("there is no counter of status indices".into()))
+}
+
 /// The signed list as it is sent.
 ///
 /// # Errors

@@ -70,12 +70,12 @@ pub fn rows(folder: &Path) -> BTreeMap<String, Vec<String>> {
     copy::tables().unwrap().into_iter().map(|(table, _)| (table.clone(), of(&table))).collect()
 }
 
-const ISSUER: &[&str] = &["--issuer", "http://127.0.0.1:5000"];
+pub const ISSUER: &[&str] = &["--issuer", "http://127.0.0.1:5000"];
 
 /// What the first server has done and its copies must know.
-struct Lived {
-    alice: Person,
-    bob: Person,
+pub struct Lived {
+    pub alice: Person,
+    pub bob: Person,
     logged_out: Person,
     disabled: Person,
     deleted: Person,
@@ -84,7 +84,7 @@ struct Lived {
     listed: String,
 }
 
-async fn live(town: &Town) -> Lived {
+pub async fn live(town: &Town) -> Lived {
     let mut alice = town.person("alice").await;
     let (bob, logged_out) = (town.person("bob").await, town.person("carol").await);
     let (disabled, deleted) = (town.person("dave").await, town.person("eve").await);
@@ -113,7 +113,7 @@ async fn live(town: &Town) -> Lived {
 }
 
 /// That a server on a copy knows all of it.
-async fn goes_on(town: &Town, lived: &Lived) {
+pub async fn goes_on(town: &Town, lived: &Lived) {
     assert_eq!(town.told(&["user", "list", "--json"]), lived.listed);
     assert!(town.told(&["audit", "verify"]).contains("chain whole"));
     assert_eq!(town.profile(&lived.alice.token).await.status, 200);

@@ -14,13 +14,22 @@ pub struct Fingerprint {
 
 impl Fingerprint {
     /// Adds a row by its bytes.
-    pub(super) fn add(&mut self, row: &[u8]) {
+    pub fn add(&mut self, row: &[u8]) {
         let digest = claviger_crypto::sha256(row);
         let mut sum = [0; 4];
         for (part, bytes) in sum.iter_mut().zip(digest.rchunks_exact(8)) {
             *part = bytes.iter().fold(0, |part, byte| part << 8 | u64::from(*byte));
         }
         self.join(Self { rows: 1, sum });
+    }
+
+    /// The sum, the highest byte first.
+    pub fn to_bytes(&self) -> [u8; 32] {
+        let mut bytes = [0; 32];
+        for (part, place) in self.sum.iter().zip(bytes.rchunks_exact_mut(8)) {
+            place.copy_from_slice(&part.to_be_bytes());
+        }
+        bytes
     }
 
     /// Adds the rows of another.

@@ -6,7 +6,7 @@ use crate::base::time::Timestamp;
 use crate::config::DatabaseUrl;
 use crate::db::postgres::{PATIENCE_OF_COMMANDS, Postgres};
 use crate::db::sqlite::Sqlite;
-use crate::db::{Db, Engine, Error, folder, migrate};
+use crate::db::{Db, Engine, Error, Tx, folder, migrate};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -74,10 +74,17 @@ impl Location {
         tables: Vec<Arc<Table>>,
         now: Timestamp,
     ) -> Result<(Db, Mark), Error> {
-        let first = move |tx: &mut crate::db::Tx<'_>| {
+        self.open_empty(move |tx| {
             migrate::run_for_copy(tx, now)?;
             mark::begin(tx, &source, &tables)
-        };
+        })
+    }
+
+    /// The same by another first transaction.
+    pub(super) fn open_empty(
+        &self,
+        first: impl FnMut(&mut Tx<'_>) -> Result<Mark, Error> + Send + 'static,
+    ) -> Result<(Db, Mark), Error> {
         let opened = match self {
             Self::Folder(path) => Sqlite::open_by(path, folder::FOR_A_COPY, &Arc::default(), first)
                 .map(|(engine, mark)| (Engine::Sqlite(engine), mark)),

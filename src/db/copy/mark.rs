@@ -5,12 +5,15 @@ use super::table::Table;
 use crate::db::{Error, Tx};
 use std::sync::Arc;
 
+/// What the place of a source begins with where it is no database but a backup.
+pub(super) const BACKUP: &str = "backup:";
+
 /// Which database is copied.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Source {
     /// Where it is, without a password.
     pub(super) place: String,
-    /// A digest of its history, which no other has: its steps were made at other moments.
+    /// A digest of its history, which no other has: its steps were made at other moments. Of a backup, its own.
     pub(super) identity: [u8; 32],
 }
 
@@ -30,9 +33,14 @@ pub(super) struct Mark {
 pub(in crate::db) fn expect_none(tx: &mut Tx<'_>) -> Result<(), Error> {
     match read(tx)? {
         None => Ok(()),
-        Some((_, Mark { source, .. })) => Err(Error::Refused(format!(
-            "it is an unfinished copy of {source}. Run the same `claviger database copy` again to finish it, or use another database"
-        ))),
+        Some((_, Mark { source, .. })) => Err(Error::Refused(match source.strip_prefix(BACKUP) {
+            None => format!(
+                "it is an unfinished copy of {source}. Run the same `claviger database copy` again to finish it, or use another database"
+            ),
+            Some(backup) => format!(
+                "the backup {backup} is not restored to its end. Run the same `claviger backup restore` again to finish it, or use another database"
+            ),
+        })),
     }
 }
 
@@ -67,10 +75,11 @@ pub(super) fn begin(tx: &mut Tx<'_>, source: &Source, tables: &[Arc<Table>]) -> 
         return if mark.source == source.place && identity == source.identity {
             Ok(mark)
         } else {
-            Err(Error::Refused(format!(
-                "it holds an unfinished copy of another database, {}. Finish that one, or name an empty database",
-                mark.source
-            )))
+            let held = match mark.source.strip_prefix(BACKUP) {
+                None => format!("an unfinished copy of another database, {}", mark.source),
+                Some(backup) => format!("another backup, {backup}, which is not restored to its end"),
+            };
+            Err(Error::Refused(format!("it holds {held}. Finish that one, or name an empty database")))
         };
     }
     // One database under two names; whatever else shares its history was made from it.
@@ -121,7 +130,7 @@ fn expect_one(rows: usize) -> Result<(), Error> {
     if rows == 1 {
         return Ok(());
     }
-    Err(Error::Refused("another copy is at work on it. Stop that one first".into()))
+    Err(Error::Refused("another copy or restore is at work on it. Stop that one first".into()))
 }
 
 fn number(rows: u64) -> i64 {
@@ -145,7 +154,7 @@ mod tests {
     fn made(now: i64) -> Connection {
         let connection = Connection::open_in_memory().unwrap();
         let tx = &mut Tx(On::Sqlite(&connection));
-        migrate::lay_out(tx, sqlite::WORDS, Timestamp::from_seconds(now)).unwrap();
+        migrate::lay_out(tx, migrate::newest(), sqlite::WORDS, Timestamp::from_seconds(now)).unwrap();
         connection
     }
 
@@ -162,7 +171,7 @@ mod tests {
         assert!(expect_none(tx).unwrap_err().to_string().contains("unfinished copy of here"));
         // Another copy would begin where this one was.
         let twice = advance(tx, &mark, &next).unwrap_err();
-        assert!(twice.to_string().contains("another copy is at work"), "{twice}");
+        assert!(twice.to_string().contains("another copy or restore is at work"), "{twice}");
         finish(tx).unwrap();
         expect_none(tx).unwrap();
         assert!(finish(tx).is_err());

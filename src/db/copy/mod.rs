@@ -3,6 +3,7 @@
 //! Pages of rows go over in the order of the primary key, each in one transaction with the mark that says how far
 //! the copy is. At the end both databases are read again and compared. Until then the mark keeps all others off.
 
+mod fill;
 mod fingerprint;
 mod location;
 pub(super) mod mark;
@@ -10,15 +11,17 @@ mod row;
 mod schema;
 mod table;
 
+pub use fill::Filling;
 pub use fingerprint::Fingerprint;
 pub use location::Location;
+pub use row::{Held, Kind, decoded, encoded};
+pub use table::Table;
 
 use super::{Db, Error as Failure, Tx};
 use crate::base::time::Timestamp;
 use mark::{Mark, Source};
-use row::Held;
 use std::sync::Arc;
-use table::{PAGE, Table};
+use table::PAGE;
 
 /// Why a copy was not made, or not finished.
 #[derive(Debug, thiserror::Error)]
@@ -44,6 +47,12 @@ pub enum Stage {
     Copying,
     /// Both ends are read and compared.
     Comparing,
+    /// A backup is made.
+    Saving,
+    /// A backup is read.
+    Checking,
+    /// A backup is brought back.
+    Restoring,
 }
 
 /// Who is told how far a copy is.
@@ -76,6 +85,14 @@ pub struct Copying {
     target: Db,
     tables: Vec<Arc<Table>>,
     mark: Mark,
+}
+
+/// The tables of a schema, each after those that it refers to.
+///
+/// # Errors
+/// If this program does not know the schema.
+pub fn layout(schema: usize) -> Result<Vec<Arc<Table>>, Failure> {
+    Ok(schema::tables_of(schema)?.into_iter().map(Arc::new).collect())
 }
 
 /// The names of the tables that are copied, with their columns.

@@ -5,24 +5,55 @@ use uuid::Uuid;
 
 /// What a column holds, whatever an engine calls it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub enum Kind {
+    /// Text.
     Text,
+    /// Bytes.
     Bytes,
+    /// An identifier.
     Uuid,
+    /// A whole number, or a moment.
     Int,
 }
 
 /// What a row holds in one column.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Held {
+pub enum Held {
+    /// NULL.
     Null,
+    /// Text.
     Text(String),
+    /// Bytes.
     Bytes(Vec<u8>),
+    /// An identifier.
     Uuid(Uuid),
+    /// A whole number, or a moment.
     Int(i64),
 }
 
 impl Kind {
+    /// The word for it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Text => "text",
+            Self::Bytes => "bytes",
+            Self::Uuid => "uuid",
+            Self::Int => "int",
+        }
+    }
+
+    /// Whether a column of this kind can hold it, or nothing.
+    pub fn takes(self, held: &Held) -> bool {
+        matches!(
+            (self, held),
+            (_, Held::Null)
+                | (Self::Text, Held::Text(_))
+                | (Self::Bytes, Held::Bytes(_))
+                | (Self::Uuid, Held::Uuid(_))
+                | (Self::Int, Held::Int(_))
+        )
+    }
+
     /// Reads the column at `index`.
     pub(super) fn read(self, row: &Row<'_>, index: usize) -> Result<Held, Error> {
         let held = match self {
@@ -81,14 +112,14 @@ impl Held {
 }
 
 /// The bytes of a row, or of its key: the same on both engines.
-pub(super) fn encoded(row: &[Held]) -> Vec<u8> {
+pub fn encoded(row: &[Held]) -> Vec<u8> {
     let mut out = Vec::with_capacity(32 * row.len());
     row.iter().for_each(|held| held.encode(&mut out));
     out
 }
 
 /// What [`encoded`] was made from.
-pub(super) fn decoded(mut bytes: &[u8]) -> Option<Vec<Held>> {
+pub fn decoded(mut bytes: &[u8]) -> Option<Vec<Held>> {
     let mut row = Vec::new();
     while !bytes.is_empty() {
         let (held, rest) = Held::decode(bytes)?;

@@ -22,8 +22,13 @@ pub(super) const OWN: [&str; 2] = ["schema_history", "database_copy"];
 
 /// The tables to copy, each after those that it refers to.
 pub(super) fn tables() -> Result<Vec<Table>, Error> {
+    tables_of(migrate::newest())
+}
+
+/// The same as they were at an earlier schema.
+pub(super) fn tables_of(schema: usize) -> Result<Vec<Table>, Error> {
     let connection = Connection::open_in_memory()?;
-    migrate::lay_out(&mut Tx(On::Sqlite(&connection)), WORDS, Timestamp::from_seconds(0))?;
+    migrate::lay_out(&mut Tx(On::Sqlite(&connection)), schema, WORDS, Timestamp::from_seconds(0))?;
     read(&connection)
 }
 

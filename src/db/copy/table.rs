@@ -22,7 +22,7 @@ pub(super) struct Field {
 
 /// A table. Its first column is number 0.
 #[derive(Debug)]
-pub(super) struct Table {
+pub struct Table {
     pub(super) name: String,
     pub(super) fields: Vec<Field>,
     /// The columns of the primary key, in its order.
@@ -91,6 +91,53 @@ impl Table {
     pub(super) fn new(name: String, fields: Vec<Field>, key: Vec<usize>) -> Self {
         let sql = Statements::new(&name, &fields, &key);
         Self { name, fields, key, initial: Fingerprint::default(), sql }
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Its columns, with what they hold.
+    pub fn columns(&self) -> impl ExactSizeIterator<Item = (&str, Kind)> {
+        self.fields.iter().map(|field| (field.name.as_str(), field.kind))
+    }
+
+    /// How many rows it has.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub fn rows(&self, tx: &mut Tx<'_>) -> Result<u64, Error> {
+        let (mut sum, mut after) = (0, None);
+        loop {
+            let (rows, last) = self.count(tx, after.as_deref())?;
+            sum += rows;
+            after = last;
+            if after.is_none() {
+                return Ok(sum);
+            }
+        }
+    }
+
+    /// Gives its rows page by page, in the order of its key.
+    ///
+    /// # Errors
+    /// If the database fails, or what `take` returns.
+    pub fn pages<E: From<Error>>(
+        &self,
+        tx: &mut Tx<'_>,
+        mut take: impl FnMut(Vec<Vec<Held>>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let mut after = None;
+        loop {
+            let page = self.page(tx, after.as_deref())?;
+            let is_last = page.len() < PAGE;
+            after = page.last().map(|row| self.key_of(row));
+            take(page)?;
+            if is_last {
+                return Ok(());
+            }
+        }
     }
 
     /// The key of a row.

@@ -11,11 +11,16 @@ const MIGRATION_LOCK: Duration = Duration::from_secs(3);
 /// How long a transaction may rest between two statements, with all that it holds.
 const IDLE: Duration = Duration::from_secs(2);
 
+/// The same while what was read is written to wherever a backup goes.
+const WRITTEN_OUT: Duration = Duration::from_secs(600);
+
 /// What a transaction is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Access {
     /// Reads one moment.
     Read,
+    /// The same for a backup, which reads everything and writes it out meanwhile.
+    Snapshot,
     /// Changes; each statement sees what was committed last.
     Write,
     /// The same with one statement, which changes nothing if it is run again.
@@ -36,19 +41,24 @@ impl Access {
     /// others afterwards.
     pub(super) fn opening(self, usual: Duration, forgetful: bool, genuine: bool) -> String {
         let mode = match self {
-            Self::Read => "ISOLATION LEVEL REPEATABLE READ READ ONLY",
+            Self::Read | Self::Snapshot => "ISOLATION LEVEL REPEATABLE READ READ ONLY",
             Self::Write | Self::Swap => "ISOLATION LEVEL READ COMMITTED READ WRITE",
             Self::Serializable | Self::Migrate => "ISOLATION LEVEL SERIALIZABLE READ WRITE",
         };
         let most = self.most(usual);
         let milliseconds = most.as_millis();
-        let idle = if self == Self::Migrate { most } else { IDLE }.as_millis();
+        let idle = match self {
+            Self::Migrate => most,
+            Self::Snapshot => WRITTEN_OUT,
+            Self::Read | Self::Write | Self::Swap | Self::Serializable => IDLE,
+        };
+        let idle = idle.as_millis();
         let locked = most.min(MIGRATION_LOCK).mul_f32(0.9).as_millis();
         let mut sql = format!(
             "BEGIN {mode}; SET LOCAL statement_timeout = {milliseconds}; \
             SET LOCAL idle_in_transaction_session_timeout = {idle}; SET LOCAL lock_timeout = {locked}"
         );
-        if forgetful && self != Self::Read {
+        if forgetful && !matches!(self, Self::Read | Self::Snapshot) {
             sql.push_str("; SET LOCAL synchronous_commit = on");
         }
         if genuine {
@@ -63,7 +73,7 @@ impl Access {
     fn plans(self) -> &'static str {
         match self {
             Self::Serializable => "; SET LOCAL jit = off; SET LOCAL enable_seqscan = off",
-            Self::Read | Self::Write | Self::Swap | Self::Migrate => "; SET LOCAL jit = off",
+            Self::Read | Self::Snapshot | Self::Write | Self::Swap | Self::Migrate => "; SET LOCAL jit = off",
         }
     }
 }

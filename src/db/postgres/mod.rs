@@ -53,6 +53,9 @@ pub(super) const PATIENCE_OF_COMMANDS: Duration = Duration::from_secs(60);
 /// The same for migrations: another server may be at them.
 const MIGRATIONS: Duration = Duration::from_secs(60);
 
+/// The longest that a backup may take.
+const SNAPSHOT: Duration = Duration::from_secs(86_400);
+
 /// How long the system tries to reach a host that does not answer.
 const UNACKNOWLEDGED: Duration = Duration::from_secs(3);
 
@@ -281,20 +284,36 @@ impl Postgres {
         }
     }
 
+    /// Reads one moment for as long as it takes.
+    pub(super) fn snapshot<T: Send + 'static, E: From<Error> + Send + 'static>(
+        &self,
+        work: impl FnMut(&mut Tx<'_>) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E> {
+        self.at_once(Access::Snapshot, SNAPSHOT, work)
+    }
+
+    /// Changes the schema and what else `work` does, in one transaction.
+    pub(super) fn migrate_by<T: Send + 'static>(
+        &self,
+        work: impl FnMut(&mut Tx<'_>) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        self.at_once(Access::Migrate, MIGRATIONS, work)
+    }
+
     /// The same for a caller that is no task: it waits where it stands.
-    fn at_once<T: Send + 'static>(
+    fn at_once<T: Send + 'static, E: From<Error> + Send + 'static>(
         &self,
         access: Access,
         patience: Duration,
-        mut work: impl FnMut(&mut Tx<'_>) -> Result<T, Error> + Send + 'static,
-    ) -> Result<T, Error> {
+        mut work: impl FnMut(&mut Tx<'_>) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E> {
         let (reply, answer) = mpsc::channel();
         let service = move |worker: &mut Worker, deadline: Instant, decision: &Decision| {
             worker.transaction(access, deadline, decision, &mut work)
         };
         let (lane, decision) = (self.pool.queue.as_ref(), Decision::default());
         self.submit(lane, patience, decision, service, move |outcome| drop(reply.send(outcome)))?;
-        answer.recv().unwrap_or_else(|_| Err(unavailable("its threads have stopped")))
+        answer.recv().unwrap_or_else(|_| Err(unavailable("its threads have stopped").into()))
     }
 
     fn submit<T, E: From<Error>>(

@@ -76,6 +76,8 @@ impl Worker {
                 Tried::Failed(error, most) => (error, most),
             };
             let pause = pause(number, random::bytes());
+            // What a backup has written out is not taken back.
+            let most = if access == Access::Snapshot { 1 } else { most };
             if number >= most || Instant::now() + pause >= deadline || !decision.is_wanted() {
                 let unknown = || Error::OutcomeUnknown("its connection was lost as it was saved".into());
                 return Err(if decision.is_in_doubt() { unknown().into() } else { error });
@@ -144,7 +146,9 @@ impl Worker {
                 self.give_back(session, false);
                 Tried::Done(Ok(value))
             }
-            Err(failure) if failure.then == Then::Reconnect && access != Access::Read => {
+            Err(failure)
+                if failure.then == Then::Reconnect && !matches!(access, Access::Read | Access::Snapshot) =>
+            {
                 session.close();
                 Tried::Done(Err(Error::OutcomeUnknown(failure.error.to_string()).into()))
             }
@@ -176,7 +180,7 @@ impl Worker {
                 self.give_back(session, true);
                 Tried::Failed(said(own), 0)
             }
-            Then::ReadOnly if access == Access::Read => {
+            Then::ReadOnly if matches!(access, Access::Read | Access::Snapshot) => {
                 self.give_back(session, true);
                 Tried::Failed(said(own), 0)
             }

@@ -15,6 +15,7 @@ use crate::base::id::{self, AccountId, SessionId};
 use crate::base::random;
 use crate::base::time::Timestamp;
 use crate::db::{self, Db, Lock, Tx};
+use crate::keys::schedule::LONGEST_TOKEN_LIFE;
 use crate::keys::{KeySet, earlier};
 use crate::status::{self, Ended};
 use claviger_crypto::token::RefreshToken;
@@ -311,6 +312,15 @@ pub fn announce(cx: &Cx, ended: &[Ended]) {
 pub async fn sweep(cx: &Cx, limit: u32) -> Result<usize, db::Error> {
     let before = cx.now.minus(status::MARGIN);
     cx.app.db.write(move |tx| store::sweep(tx, before, limit.into())).await
+}
+
+/// What a restore does to sessions, in its transaction. They may have been refreshed after the backup was made, so each
+/// may have an access token that its row does not know of: one that is ended is to be told of until that has ended.
+///
+/// # Errors
+/// If the database fails.
+pub fn restored(tx: &mut Tx<'_>, now: Timestamp) -> Result<(), db::Error> {
+    store::extend_all(tx, now.plus(LONGEST_TOKEN_LIFE))
 }
 
 fn session_of(token: &RefreshToken) -> SessionId {
