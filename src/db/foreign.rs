@@ -85,10 +85,19 @@ impl ForeignFile {
         count.map(i64::unsigned_abs).map_err(|error| error.to_string())
     }
 
+    /// Whether SQLite numbers the rows of a table, as it does those of all that are not `WITHOUT ROWID`.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn is_numbered(&self, table: &str) -> Result<bool, String> {
+        let sql = "SELECT wr FROM pragma_table_list WHERE schema = 'main' AND name = ?1";
+        self.0.query_row(sql, [table], |row| Ok(!row.get::<_, bool>(0)?)).map_err(|error| error.to_string())
+    }
+
     /// At most `limit` rows of a table in the order of SQLite's own numbers, from the one after `after` on.
     ///
     /// # Errors
-    /// What SQLite says, as of a table without such numbers.
+    /// What SQLite says.
     pub fn page(
         &self,
         table: &str,

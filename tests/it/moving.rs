@@ -189,6 +189,10 @@ async fn a_table_in_use_by_a_flask_server() {
     }
     flask.execute("UPDATE user SET password = CAST(password AS BLOB) WHERE name = 'bob'", []).unwrap();
     flask.execute("DELETE FROM user WHERE id = 0", []).unwrap();
+    flask.execute_batch("CREATE TABLE keyed (email TEXT PRIMARY KEY, password TEXT) WITHOUT ROWID").unwrap();
+    let (code, _, err) = run(town.folder.path(), &["import", "app.db", "--table", "keyed"], "");
+    assert!(code == 1 && err.contains("error: app.db: table keyed is WITHOUT ROWID"), "{err}");
+    flask.execute_batch("DROP TABLE keyed").unwrap();
     // Its own transaction is under way.
     flask.execute_batch("BEGIN IMMEDIATE").unwrap();
     let outcome = run(town.folder.path(), &["import", "app.db"], "");

@@ -167,6 +167,12 @@ impl Table {
         let tables = file.tables().map_err(named)?;
         let accounts = Accounts::find(&tables, given.table.as_deref(), &given.columns).map_err(named)?;
         tell(&format!("{name}: {accounts}"));
+        if !file.is_numbered(&accounts.table).map_err(named)? {
+            return Err(format!(
+                "{name}: table {table} is WITHOUT ROWID. In a copy of the file make another one by CREATE TABLE copied AS SELECT * FROM {table}, and import that with --table copied",
+                table = accounts.table
+            ));
+        }
         let count = file.count(&accounts.table).map_err(named)?;
         let table = Self { file, accounts, page: Vec::new().into_iter(), last: i64::MIN, read: 0 };
         Ok((Reader::Table(Box::new(table)), Some(count)))
