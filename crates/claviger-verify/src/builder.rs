@@ -128,7 +128,7 @@ impl Builder {
         self
     }
 
-    /// The least time between two fetches of a file, whatever tokens ask for. Default: 5 seconds.
+    /// The least time between two fetches of a file that tokens ask for, by a key id that is unknown. Default: 5 seconds.
     pub fn pause(mut self, pause: Duration) -> Self {
         self.pause = pause;
         self

@@ -41,6 +41,9 @@ pub(crate) struct Manner {
     pub(crate) pause: Duration,
 }
 
+/// The shortest time between two fetches that nobody wished for.
+const SHORTEST_WAIT: Duration = Duration::from_millis(500);
+
 /// The longest time between two tries while the server is away.
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
@@ -224,8 +227,10 @@ impl<F: File> Task<F> {
                     tracing::info!(url, "it is fetched again");
                 }
                 self.failures = 0;
-                // Half of the time is left for tries that fail.
-                ((fresh_for / 2).max(self.manner.pause), Ok(value))
+                // Half of the time is left for tries that fail. A server that forbids keeping is asked now and then.
+                let next =
+                    if fresh_for.is_zero() { self.manner.pause } else { (fresh_for / 2).max(SHORTEST_WAIT) };
+                (next, Ok(value))
             }
             Err(error) => {
                 if self.failures == 0 {

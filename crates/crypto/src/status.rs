@@ -189,7 +189,8 @@ mod tests {
         assert_eq!(read(&unnamed, iss, sub, 0), Err(super::Error::WrongIssuer));
         let other = key.sign(crate::jwt::ACCESS_TOKEN, &json!({})).unwrap();
         assert_eq!(read(&other, iss, sub, 0), Err(Error::WrongType.into()));
-        let half = json!({"iss": iss, "sub": sub, "iat": 0, "exp": 600, "ttl": 20, "status_list": [1, "eNr"]});
+        let half =
+            json!({"iss": iss, "sub": sub, "iat": 0, "exp": 600, "ttl": 20, "status_list": [1, "eNr"]});
         let half = key.sign(STATUS_LIST_TOKEN, &half).unwrap();
         assert_eq!(read(&half, iss, sub, 0), Err(super::Error::Claims));
     }

@@ -170,6 +170,10 @@ async fn a_set_without_a_time_is_looked_at_no_more_often_than_the_pause() {
     pass(60).await;
     let asked = server.asked(SET);
     assert!((11..=13).contains(&asked), "{asked}");
+    server.change(|world| world.max_age = 1);
+    pass(61).await;
+    let asked = server.asked(SET) - asked;
+    assert!((100..=121).contains(&asked), "{asked}: keys that turn every 5 seconds ask for it");
 }
 
 #[tokio::test(start_paused = true)]
