@@ -1,4 +1,4 @@
-//! Verifies the access tokens of a [Claviger](https://docs.rs/claviger-verify) server in your service, without asking
+//! Verifies the access tokens of a Claviger server in your service, without asking
 //! the server for each request.
 //!
 //! ```no_run
@@ -35,9 +35,9 @@
 //! # Features
 //!
 //! - `http-client` (default): fetches by hyper and rustls. Without it, give [`Builder::fetch`] a [`Fetch`] of yours.
-//! - `tower`: [`TokenLayer`](tower::TokenLayer) and [`ScopeLayer`](tower::ScopeLayer), which answer 401 and 403 as
+//! - `tower`: `tower::TokenLayer` and `tower::ScopeLayer`, which answer 401 and 403 as
 //!   RFC 6750 asks.
-//! - `axum`: [`Authenticated`](axum::Authenticated) and [`Claims`] as extractors.
+//! - `axum`: `axum::Authenticated` and [`Claims`] as extractors.
 //!
 //! [RFC 9068]: https://www.rfc-editor.org/rfc/rfc9068
 //! [RFC 8725]: https://www.rfc-editor.org/rfc/rfc8725
