@@ -21,7 +21,7 @@ function version(library) {
 }
 
 // Makes all checks, says what failed, and sets the exit code.
-export async function run(checks, libraries) {
+export async function run(checks, libraries, page) {
   let failures = 0;
   for (const [name, check] of checks) {
     try {
@@ -32,7 +32,7 @@ export async function run(checks, libraries) {
     }
   }
   const versions = libraries.map((library) => `${library} ${version(library)}`).join(", ");
-  const when = restarted ? " after the restart" : "";
+  const when = restarted ? " after the restart" : page ? ` by ${page}` : "";
   console.log(`Node (${versions})${when}: ${checks.length - failures} passed, ${failures} failed`);
   process.exitCode = failures ? 1 : 0;
 }

@@ -51,7 +51,7 @@ def holds(what, condition):
         raise AssertionError("not so: " + what)
 
 
-def run(checks, libraries, restarted):
+def run(checks, libraries, restarted, page=None):
     """Makes all checks; gives the exit code."""
     failures = 0
     for name, check in checks:
@@ -61,6 +61,6 @@ def run(checks, libraries, restarted):
             failures += 1
             print(f"FAILED {name}: {type(error).__name__}: {error}")
     versions = ", ".join(f"{library} {version(library)}" for library in libraries)
-    when = " after the restart" if restarted else ""
+    when = " after the restart" if restarted else f" by {page}" if page else ""
     print(f"Python ({versions}){when}: {len(checks) - failures} passed, {failures} failed")
     return 1 if failures else 0

@@ -88,3 +88,5 @@ mod tidy;
 mod tls;
 mod trail;
 mod transactions;
+mod verify;
+mod verify_live;

@@ -6,7 +6,7 @@
 use crate::import;
 use crate::json;
 use crate::jwk::{Algorithm, PublicJwk};
-use crate::jws::{self, KeyError, SigningKey, Unverified, VerifyingKey};
+use crate::jws::{self, KeyError, MAX_TOKEN_LENGTH, SigningKey, Unverified, VerifyingKey};
 use crate::jwt::{Error, Lifetime};
 use serde::Deserialize;
 use serde_json::Value;
@@ -58,7 +58,7 @@ impl EarlierToken {
         token: &str,
         keys: impl IntoIterator<Item = (&'k str, &'k VerifyingKey)>,
     ) -> Result<Self, Error> {
-        let token = Unverified::<Header>::parse_as(token)?;
+        let token = Unverified::<Header>::parse_within(MAX_TOKEN_LENGTH, token)?;
         // Compared without regard to case (RFC 7515 §4.1.9).
         if token.header.typ.as_ref().is_some_and(|typ| !typ.eq_ignore_ascii_case("JWT")) {
             return Err(jws::Error::WrongType.into());

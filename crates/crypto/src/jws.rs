@@ -15,8 +15,8 @@ pub const MAX_TOKEN_LENGTH: usize = 8 * 1024;
 /// Why a token is refused.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    /// Over [`MAX_TOKEN_LENGTH`].
-    #[error("it is longer than 8 kB")]
+    /// Longer than such a token may be.
+    #[error("it is longer than such a token may be")]
     TooLong,
     /// Not three base64url parts, or the header is not the JSON object we write.
     #[error("it is not a well-formed token: {0}")]
@@ -76,9 +76,9 @@ pub struct Unverified<'a, H = Header> {
 }
 
 impl<'a, H: DeserializeOwned> Unverified<'a, H> {
-    /// The same for tokens with another header.
-    pub(crate) fn parse_as(token: &'a str) -> Result<Self, Error> {
-        if token.len() > MAX_TOKEN_LENGTH {
+    /// The same of a token that may have another header, and be longer or shorter than others: `limit` in bytes.
+    pub(crate) fn parse_within(limit: usize, token: &'a str) -> Result<Self, Error> {
+        if token.len() > limit {
             return Err(Error::TooLong);
         }
         let three = Error::Malformed("it has not three parts");
@@ -104,9 +104,9 @@ impl<'a> Unverified<'a> {
     /// Takes a compact token apart, strictly.
     ///
     /// # Errors
-    /// [`Error::TooLong`] or [`Error::Malformed`].
+    /// [`Error::TooLong`], over [`MAX_TOKEN_LENGTH`], or [`Error::Malformed`].
     pub fn parse(token: &'a str) -> Result<Self, Error> {
-        Self::parse_as(token)
+        Self::parse_within(MAX_TOKEN_LENGTH, token)
     }
 
     /// Gives the payload if the key that `find` returns for `kid` made the signature for a token of
