@@ -5,6 +5,7 @@
 
 pub mod copy;
 mod error;
+pub mod examine;
 mod folder;
 mod migrate;
 #[cfg(debug_assertions)]

@@ -3,6 +3,10 @@
 //! All servers on a database may do all of this at once. Each looks first and decides; what it writes
 //! holds only if the keys are still in the states it saw.
 
+mod examine;
+
+pub use examine::{is_of, not_opened};
+
 use super::schedule::{self, Life, Policy, Step, Turn};
 use super::store::{self, Lives, New};
 use super::{Error, KeySet, KeyringWriter, Revoked, State, StoredKey, Ticked, earlier};
@@ -181,12 +185,17 @@ pub async fn rotate(
     Ok(schedule::turn(&look(db).await?, policy))
 }
 
+/// What stands for a master key in the database.
+fn master_tag(master: &MasterKey) -> [u8; 32] {
+    MacKey::new(*master.derive("master-key-tag")).tag(&[])
+}
+
 /// Makes sure that all servers of a database have the same master key; the first one's is it.
 ///
 /// # Errors
 /// [`Error::Master`] if it is another.
 pub async fn expect_same(db: &Db, master: &MasterKey) -> Result<(), Error> {
-    let tag = MacKey::new(*master.derive("master-key-tag")).tag(&[]);
+    let tag = master_tag(master);
     let begun_with = db.write::<_, Error, _>(move |tx| Ok(store::master_tag(tx, &tag)?)).await?;
     if begun_with == tag {
         return Ok(());

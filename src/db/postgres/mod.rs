@@ -99,8 +99,7 @@ impl Postgres {
                 "others may read along on the way to the database: add sslmode=verify-full to its URL"
             );
         }
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let opened = Self::start(url, (4 * cores).clamp(4, 32), false, PATIENCE)?;
+        let opened = Self::start(url, workers(), false, PATIENCE)?;
         opened.migrate(now).map_err(|error| opened.placed(error))?;
         Ok(opened)
     }
@@ -143,6 +142,11 @@ impl Postgres {
 
     pub(super) fn open_read_only(url: &DatabaseUrl) -> Result<Self, Error> {
         Self::start(url, 1, true, PATIENCE_OF_COMMANDS)?.with_schema()
+    }
+
+    /// Whatever its schema. Nothing takes longer than `patience`.
+    pub(super) fn open_to_look(url: &DatabaseUrl, patience: Duration) -> Result<Self, Error> {
+        Self::start(url, 1, true, patience)
     }
 
     fn with_schema(self) -> Result<Self, Error> {
@@ -284,6 +288,17 @@ impl Postgres {
         submit(lane, patience, decision, service, move |outcome| drop(reply.send(outcome)))?;
         answer.recv().unwrap_or_else(|_| Err(unavailable("its threads have stopped")))
     }
+}
+
+/// How many threads a server has for its transactions, each with a connection.
+fn workers() -> usize {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    (4 * cores).clamp(4, 32)
+}
+
+/// How many connections a server has.
+pub(super) fn pool_size() -> usize {
+    workers() + LOOKERS
 }
 
 fn submit<T, E: From<Error>>(
