@@ -21,7 +21,7 @@ pub struct Facts {
     pub(super) now: Timestamp,
     pub(super) config: Arc<Config>,
     /// The flags that the commands which mend something need to find the same installation.
-    pub(super) flags: String,
+    pub(super) flags: Vec<String>,
     pub(super) folder: Folder,
     pub(super) process: Process,
     /// Why the master key cannot be used.
@@ -180,7 +180,9 @@ impl Answer {
 impl Facts {
     /// A command of this program, for this installation.
     pub(super) fn command(&self, words: &str) -> String {
-        format!("claviger {words}{}", self.flags)
+        let is_given = |flag: &&String| flag.split(' ').next().is_some_and(|name| words.contains(name));
+        let flags = self.flags.iter().filter(|flag| !is_given(flag)).map(|flag| format!(" {flag}"));
+        format!("claviger {words}{}", flags.collect::<String>())
     }
 
     /// What is in the database, if that could be seen.

@@ -79,7 +79,7 @@ impl Facts {
         };
         Self {
             now: NOW,
-            flags: String::new(),
+            flags: Vec::new(),
             folder: Folder {
                 dir: entry(dir, 0o40700),
                 files: ["claviger.db", "claviger.lock"].map(|name| entry(dir.join(name), 0o100_600)).to_vec(),

@@ -49,15 +49,15 @@ fn list(json: bool) {
 
 /// The flags that other commands need to find the same installation. A URL may hold a password, so its variable stands
 /// for it.
-fn flags(args: &ArgMatches) -> String {
+fn flags(args: &ArgMatches) -> Vec<String> {
     let file = args.get_one::<PathBuf>("config").map(|path| path.display().to_string());
     let given = |key: &str| args.get_one::<String>(key).cloned();
     let flag =
-        |name: &str, value: Option<String>| value.map(|value| format!(" --{name} {}", shell_word(&value)));
+        |name: &str, value: Option<String>| value.map(|value| format!("--{name} {}", shell_word(&value)));
     [
         flag("config", file),
         flag("data-dir", given("data_dir")),
-        given("database_url").map(|_| " --database-url \"$CLAVIGER_DATABASE_URL\"".to_owned()),
+        given("database_url").map(|_| "--database-url \"$CLAVIGER_DATABASE_URL\"".to_owned()),
         flag("master-key-file", given("master_key_file")),
     ]
     .into_iter()

@@ -116,7 +116,11 @@ impl Db {
     /// If the file cannot be read.
     pub async fn faults_of_file(&self) -> Result<Option<Vec<String>>, Error> {
         match &self.engine {
-            Engine::Sqlite(_) => self.read_once(sqlite::faults).await.map(Some),
+            Engine::Sqlite(_) => match self.read_once(sqlite::faults).await {
+                // It is damaged where the check begins.
+                Err(Error::Corrupt(why)) => Ok(Some(vec![why])),
+                faults => faults.map(Some),
+            },
             Engine::Postgres(_) => Ok(None),
         }
     }

@@ -35,7 +35,7 @@ const DEEP: Duration = Duration::from_secs(600);
 ///
 /// # Errors
 /// If there is no installation, or this user may not look at it.
-pub async fn gather(config: Config, flags: String, deep: bool, clock: Clock) -> Result<Facts, String> {
+pub async fn gather(config: Config, flags: Vec<String>, deep: bool, clock: Clock) -> Result<Facts, String> {
     let config = Arc::new(config);
     let own = config.clone();
     let looked = within(FOLDER, aside(move || Ok((folder::look(&own)?, process::look(&own)?)))).await;

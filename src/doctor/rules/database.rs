@@ -1,7 +1,7 @@
 //! The database's engine: its version, its settings, its connections, and the way to it.
 
-use crate::db::examine::{Server, Setup, pool_size};
-use crate::doctor::facts::Facts;
+use crate::db::examine::{Schema, Server, Setup, pool_size};
+use crate::doctor::facts::{Database, Facts};
 use crate::doctor::{Finding, Level, Outcome, by_hand, finding, run};
 
 /// The oldest PostgreSQL that its makers still mend.
@@ -19,12 +19,19 @@ pub(crate) fn setup(facts: &Facts) -> Outcome {
             mend,
         )]);
     }
+    if let Ok(Database { schema: Schema::Current, held: Err(why), .. }) = &facts.database {
+        let reason = "what stands there is refused or lost, and the damage may grow";
+        let mend = run(facts.command("doctor --deep"))
+            .after("Keep a copy of the database as it is, and see how far the damage goes");
+        let what = format!("what is in the database cannot be read: {why}");
+        return Outcome::Found(vec![finding(Level::Error, what, reason, mend)]);
+    }
     match facts.setup() {
         Err(why) => Outcome::Unknown(why),
         Ok(Setup::Sqlite { journal_mode }) if journal_mode == "wal" => {
             Outcome::Fine("SQLite, in WAL mode".into())
         }
-        Ok(Setup::Sqlite { .. }) if !facts.is_served() => {
+        Ok(Setup::Sqlite { .. }) if !facts.process.is_held => {
             Outcome::Fine("SQLite; a server sets WAL mode at its start".into())
         }
         Ok(Setup::Sqlite { journal_mode }) => {
@@ -134,6 +141,8 @@ mod tests {
         facts.server_mut().synchronous_commit = "local".into();
         let levels: Vec<Level> = found(setup(&facts)).into_iter().map(|(level, _)| level).collect();
         assert_eq!(levels, [Level::Error, Level::Info, Level::Warning]);
+        facts.database.as_mut().unwrap().held = Err("database disk image is malformed".into());
+        assert!(found(setup(&facts)).first().unwrap().1.ends_with("is malformed"));
         facts.database = Err("it does not answer".into());
         assert!(found(setup(&facts)).first().unwrap().1.contains("it does not answer"));
     }

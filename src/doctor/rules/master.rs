@@ -53,7 +53,7 @@ pub(crate) fn same(facts: &Facts) -> Outcome {
     };
     let what = match (held.is_ours, held.not_opened.as_slice()) {
         (Some(false), _) => "the database was begun with another master key".to_owned(),
-        (_, [first, rest @ ..]) if rest.is_empty() => {
+        (_, [first]) => {
             format!("the master key does not open the signing key {first}")
         }
         (_, [_, ..]) => {
@@ -122,6 +122,14 @@ mod tests {
         let mut facts = Facts::healthy();
         facts.held_mut().not_opened = vec!["a".into(), "b".into()];
         assert!(first(same(&facts)).what.ends_with("signing keys a, b"));
+    }
+
+    #[test]
+    fn a_command_has_each_flag_once() {
+        let mut facts = Facts::healthy_with(&[]);
+        facts.flags = vec!["--data-dir /x".into(), "--master-key-file /y".into()];
+        let told = first(place(&facts)).mend.command.unwrap();
+        assert_eq!(told, "claviger serve --master-key-file /etc/claviger/master.key --data-dir /x");
     }
 
     #[test]
