@@ -22,7 +22,7 @@ pub(super) fn latest(tx: &mut Tx<'_>) -> Result<Vec<(&'static str, Timestamp)>, 
 
 /// How many sessions there are, up to `most`.
 pub(super) fn sessions(tx: &mut Tx<'_>, most: i64) -> Result<i64, Error> {
-    let sql = "SELECT COUNT(*) FROM (SELECT 1 AS one FROM sessions LIMIT $1) AS some";
+    let sql = "SELECT COUNT(*) FROM (SELECT 1 AS one FROM sessions LIMIT $1) AS counted";
     Ok(tx.first(sql, &[most.into()], |row| row.get(0))?.unwrap_or(0))
 }
 
