@@ -126,6 +126,8 @@ pub(super) struct Held {
 /// What answers where the server listens.
 #[derive(Debug)]
 pub(super) struct Listener {
+    /// Whether connections are taken there.
+    pub(super) is_taken: bool,
     pub(super) jwk_set: Looked<Answer>,
     pub(super) ready: Looked<Answer>,
     /// The version that the server says it is of.
@@ -206,7 +208,7 @@ impl Facts {
 
     /// Whether a server runs, as far as that can be seen from here.
     pub(super) fn is_served(&self) -> bool {
-        self.process.is_held || self.listener.jwk_set.is_ok()
+        self.process.is_held || self.listener.is_taken
     }
 
     /// Whether somebody stands between the issuer's clients and the server, which speaks plain HTTP where it listens.

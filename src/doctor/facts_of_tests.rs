@@ -107,6 +107,7 @@ impl Facts {
                 trail: None,
             }),
             listener: Listener {
+                is_taken: true,
                 jwk_set: Ok(set.clone()),
                 ready: Ok(answer("{}")),
                 version: Some(env!("CARGO_PKG_VERSION").into()),
@@ -161,6 +162,7 @@ impl Facts {
     pub(in crate::doctor) fn stop(&mut self) {
         self.process = Process { most_files: Some(65536), ..Process::default() };
         let refused = || Err("connection refused".to_owned());
+        self.listener.is_taken = false;
         (self.listener.jwk_set, self.listener.ready, self.listener.version) = (refused(), refused(), None);
     }
 }

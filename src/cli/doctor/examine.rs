@@ -5,6 +5,7 @@ use crate::cli::table::{Table, escaped, escaped_json};
 use crate::cli::{FAILED, REFUSED, configuration, failed, print};
 use crate::doctor::{CHECKS, Finding, Level, Outcome, Report, gather, shell_word};
 use clap::ArgMatches;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -66,18 +67,22 @@ fn flags(args: &ArgMatches) -> Vec<String> {
 }
 
 fn text(report: &Report, verbose: bool) -> String {
-    let mut out = String::new();
+    let (mut out, mut unknown) = (String::new(), BTreeMap::<&str, Vec<&str>>::new());
     for (check, finding) in report.findings() {
         out += &told(check.id, finding);
         out.push('\n');
     }
     for (check, outcome) in report.outcomes() {
         match outcome {
-            Outcome::Unknown(why) => out += &format!("unknown  {}: {}\n", check.id, escaped(why)),
+            // Many may miss the same.
+            Outcome::Unknown(why) => unknown.entry(why).or_default().push(check.id),
             Outcome::Fine(said) if verbose => out += &format!("fine     {}: {}\n", check.id, escaped(said)),
             Outcome::Skipped(why) if verbose => out += &format!("skipped  {}: {}\n", check.id, escaped(why)),
             Outcome::Fine(_) | Outcome::Skipped(_) | Outcome::Found(_) => {}
         }
+    }
+    for (why, checks) in unknown {
+        out += &format!("unknown  {}: {}\n", checks.join(", "), escaped(why));
     }
     let gap = if out.is_empty() || out.ends_with("\n\n") { "" } else { "\n" };
     out + gap + &summary(report)

@@ -1,6 +1,6 @@
 //! What answers where the server listens, and at the issuer's URL.
 
-use super::tls;
+use super::tls::{self, Seen};
 use super::web::{Asked, ask};
 use crate::base::time::Clock;
 use crate::config::{AddressHeader, Config};
@@ -27,12 +27,17 @@ async fn listener(config: &Config, clock: &Clock) -> Listener {
     let none = Err("there is no TLS here".to_owned());
     let base = format!("http://{}", beside(config.listen));
     let get = async |path: &str| match Url::parse(&format!("{base}{path}")) {
-        Ok(url) => ask(&url, None, &none, clock).await.answer,
-        Err(error) => Err(error.to_string()),
+        Ok(url) => ask(&url, None, &none, clock).await,
+        Err(error) => Asked { answer: Err(error.to_string()), own: None, seen: Seen::default() },
     };
     let (jwk_set, ready, described) =
         tokio::join!(get(JWK_SET_PATH), get("/health/ready"), get("/openapi.json"));
-    Listener { jwk_set, ready, version: version(&described) }
+    Listener {
+        is_taken: jwk_set.own.is_some(),
+        jwk_set: jwk_set.answer,
+        ready: ready.answer,
+        version: version(&described.answer),
+    }
 }
 
 /// Where a server that listens everywhere is reached from here.

@@ -9,6 +9,14 @@ pub(crate) fn running(facts: &Facts) -> Outcome {
     if !facts.is_served() {
         return Outcome::Fine("no server runs".into());
     }
+    if let (Err(why), false) = (&facts.listener.jwk_set, process.is_held) {
+        let what = format!("something listens at {listen} and does not answer ({why})");
+        let why =
+            "a server that hangs, or another program, takes connections there, and callers wait in vain";
+        let mend = run(format!("ss -ltnp 'sport = :{}'", listen.port()))
+            .after("See which program it is, and end it or start it again");
+        return Outcome::Found(vec![finding(Level::Error, what, why, mend)]);
+    }
     if let Err(why) = &facts.listener.jwk_set {
         let what = format!("{holder} has the data folder, and nothing answers at {listen} ({why})");
         let why = "the server is not where these settings say, or is starting, or hangs; or a copy of the database is made";
@@ -95,6 +103,12 @@ mod tests {
         facts.listener.jwk_set = Err("connection refused".into());
         assert!(
             first(running(&facts)).what.starts_with("process 4711 has the data folder, and nothing answers")
+        );
+        facts.process.is_held = false;
+        assert!(
+            first(running(&facts))
+                .what
+                .starts_with("something listens at 127.0.0.1:5000 and does not answer")
         );
         facts.stop();
         assert!(matches!((running(&facts), version(&facts)), (Outcome::Fine(_), Outcome::Skipped(_))));
