@@ -14,6 +14,7 @@ pub mod cli;
 pub mod config;
 pub mod credentials;
 pub mod db;
+pub mod doctor;
 pub mod guesses;
 pub mod health;
 pub mod http;

@@ -31,6 +31,12 @@ impl Timestamp {
         text.parse::<jiff::Timestamp>().ok().map(|moment| Self(moment.as_microsecond()))
     }
 
+    /// Reads a date as HTTP writes it (RFC 9110 §5.6.7): `Tue, 24 Nov 2026 12:00:00 GMT`.
+    pub fn parse_http_date(text: &str) -> Option<Self> {
+        let moment = jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(text).ok()?;
+        Some(Self(moment.as_microsecond()))
+    }
+
     /// The moment `duration` before this one.
     #[must_use]
     pub fn minus(self, duration: Duration) -> Self {
@@ -152,6 +158,8 @@ mod tests {
         let moment = Some(Timestamp::from_seconds(1_700_000_000));
         assert_eq!(Timestamp::parse("2023-11-14T22:13:20Z"), moment);
         assert_eq!(Timestamp::parse("2023-11-15T00:13:20+02:00"), moment);
+        assert_eq!(Timestamp::parse_http_date("Tue, 14 Nov 2023 22:13:20 GMT"), moment);
+        assert_eq!(Timestamp::parse_http_date("yesterday"), None);
         assert_eq!(Timestamp::parse("2023-11-14T22:13:20"), None, "without its offset it is no moment");
     }
 }

@@ -8,7 +8,7 @@ mod resolve;
 mod times;
 
 pub use database::{DatabaseUrl, Tls};
-pub use resolve::resolve;
+pub use resolve::{is_weak, resolve};
 
 use crate::base::time::format_duration;
 use claviger_crypto::jws::{KeyKind, RsaBits};

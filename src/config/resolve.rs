@@ -211,7 +211,7 @@ fn log_format(text: &str) -> Option<bool> {
 }
 
 /// OWASP's Password Storage Cheat Sheet lists equally strong pairs of memory and passes.
-fn is_weak(params: Params) -> bool {
+pub fn is_weak(params: Params) -> bool {
     let least = [(47104, 1), (19456, 2), (12288, 3), (9216, 4), (7168, 5)];
     !least.iter().any(|&(memory, passes)| params.memory_kib >= memory && params.passes >= passes)
 }

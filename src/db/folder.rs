@@ -43,6 +43,23 @@ pub(super) const FOR_A_SERVER: &str = "Stop it, or choose another folder with --
 /// What to do before the database in a folder is copied.
 pub(super) const FOR_A_COPY: &str = "Stop it first";
 
+/// What the process that has the folder wrote of itself, if one has it.
+pub(super) fn holder(folder: &Path) -> Result<Option<String>, Error> {
+    let path = folder.join(LOCK);
+    let failed = |error| Error::Unavailable(format!("{}: {error}", path.display()));
+    let file = match File::open(&path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(failed(error)),
+    };
+    // Shared and for a moment: a server that starts meanwhile waits for longer.
+    match file.try_lock_shared() {
+        Ok(()) => Ok(None),
+        Err(TryLockError::WouldBlock) => std::fs::read_to_string(&path).map(Some).map_err(failed),
+        Err(TryLockError::Error(error)) => Err(failed(error)),
+    }
+}
+
 /// Takes the folder for this process. It is free again when the file is dropped or the process ends. Where
 /// another holds it, `mend` says what to do.
 pub(super) fn lock(folder: &Path, mend: &str) -> Result<File, Error> {

@@ -4,6 +4,7 @@
 //! for what each calls them. An older program refuses a newer schema, and a changed file is noticed.
 
 use super::copy::mark;
+use super::examine::Schema;
 use super::{Error, Tx};
 use crate::base::time::Timestamp;
 
@@ -132,6 +133,28 @@ pub(super) fn expect_applied(tx: &mut Tx<'_>) -> Result<(), Error> {
     let applied = history(tx)?;
     let known = applied.get(..MIGRATIONS.len());
     check(MIGRATIONS, known.ok_or_else(older)?)
+}
+
+/// How the schema stands to the one this program would make, for who only looks.
+///
+/// # Errors
+/// If there is none at all.
+pub(super) fn standing(tx: &mut Tx<'_>) -> Result<Schema, Error> {
+    let applied = history(tx)?;
+    if applied.is_empty() {
+        return Ok(Schema::Missing);
+    }
+    let other = |(migration, (version, found)): &(&Migration, &(i64, Vec<u8>))| {
+        migration.version != *version || digest(migration) != found.as_slice()
+    };
+    if let Some((migration, _)) = MIGRATIONS.iter().zip(&applied).find(other) {
+        return Ok(Schema::Changed(migration.name.to_owned()));
+    }
+    Ok(match applied.len() {
+        steps if steps < MIGRATIONS.len() => Schema::Older(steps),
+        steps if steps > MIGRATIONS.len() => Schema::Newer(steps),
+        _ => mark::source(tx)?.map_or(Schema::Current, Schema::HalfCopied),
+    })
 }
 
 fn older() -> Error {

@@ -5,6 +5,7 @@
 
 pub mod copy;
 mod error;
+pub mod examine;
 mod folder;
 pub mod foreign;
 mod migrate;

@@ -3,6 +3,10 @@
 //! All servers on a database may do all of this at once. Each looks first and decides; what it writes
 //! holds only if the keys are still in the states it saw.
 
+mod examine;
+
+pub use examine::{is_of, not_opened};
+
 use super::schedule::{self, Life, Policy, Step, Turn};
 use super::store::{self, Lives, New};
 use super::{Error, KeySet, KeyringWriter, Revoked, State, StoredKey, Ticked, earlier};

@@ -94,9 +94,13 @@ pub(crate) fn raise(tx: &mut Tx<'_>, kid: &str, lives: Lives) -> Result<bool, Er
 pub(crate) fn master_tag(tx: &mut Tx<'_>, tag: &[u8]) -> Result<Vec<u8>, Error> {
     let sql = "INSERT INTO master_key (name, tag) VALUES ('own', $1) ON CONFLICT (name) DO NOTHING";
     tx.execute(sql, &[tag.into()])?;
+    stored_master_tag(tx)?.ok_or_else(|| Error::Corrupt("the tag of the master key went away".into()))
+}
+
+/// The same, if there is one.
+pub(crate) fn stored_master_tag(tx: &mut Tx<'_>) -> Result<Option<Vec<u8>>, Error> {
     let sql = "SELECT tag FROM master_key WHERE name = 'own'";
-    let found = tx.first(sql, &[], |row| row.get(0))?;
-    found.ok_or_else(|| Error::Corrupt("the tag of the master key went away".into()))
+    tx.first(sql, &[], |row| row.get(0))
 }
 
 /// The id and state of every key.

@@ -23,7 +23,7 @@ pub use turns::Turns;
 const IDLE: Duration = Duration::from_secs(3);
 
 /// The longest a caller waits for its turn and its hash.
-const PATIENCE: Duration = Duration::from_secs(5);
+pub const PATIENCE: Duration = Duration::from_secs(5);
 
 /// How much less the threads matter than others (`nice`, 0 to 19).
 const NICE: i32 = 10;

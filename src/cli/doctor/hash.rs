@@ -1,9 +1,9 @@
 //! `claviger doctor hash`: which code hashes, how fast, in what memory, and what it could be set to.
 
-use super::rate::{Failed, Rate, machine_kib, measure, never_huge};
 use super::suggestion::{LEAST, most_memory, suggest};
 use crate::cli::{configuration, failed, print};
 use crate::config::Hash;
+use crate::doctor::rate::{Failed, Rate, machine_kib, measure, never_huge};
 use clap::ArgMatches;
 use claviger_crypto::password::{Engine, Params};
 use serde_json::{Value, json};

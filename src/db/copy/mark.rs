@@ -44,6 +44,11 @@ pub(in crate::db) fn expect_none(tx: &mut Tx<'_>) -> Result<(), Error> {
     }
 }
 
+/// Whose half copy this database is, if it is one.
+pub(in crate::db) fn source(tx: &mut Tx<'_>) -> Result<Option<String>, Error> {
+    Ok(read(tx)?.map(|(_, mark)| mark.source))
+}
+
 type Row = (String, Vec<u8>, String, Option<Vec<u8>>, i64);
 
 /// The identity of the source, and the mark.

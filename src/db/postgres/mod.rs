@@ -104,8 +104,7 @@ impl Postgres {
                 "others may read along on the way to the database: add sslmode=verify-full to its URL"
             );
         }
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let opened = Self::start(url, (4 * cores).clamp(4, 32), false, PATIENCE, metrics)?;
+        let opened = Self::start(url, workers(), false, PATIENCE, metrics)?;
         opened.migrate(now).map_err(|error| opened.placed(error))?;
         Ok(opened)
     }
@@ -148,6 +147,11 @@ impl Postgres {
 
     pub(super) fn open_read_only(url: &DatabaseUrl) -> Result<Self, Error> {
         Self::start(url, 1, true, PATIENCE_OF_COMMANDS, &Arc::default())?.with_schema()
+    }
+
+    /// Whatever its schema. Nothing takes longer than `patience`.
+    pub(super) fn open_to_look(url: &DatabaseUrl, patience: Duration) -> Result<Self, Error> {
+        Self::start(url, 1, true, patience, &Arc::default())
     }
 
     fn with_schema(self) -> Result<Self, Error> {
@@ -344,6 +348,17 @@ impl Postgres {
             }
         })
     }
+}
+
+/// How many threads a server has for its transactions, each with a connection.
+fn workers() -> usize {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    (4 * cores).clamp(4, 32)
+}
+
+/// How many connections a server has.
+pub(super) fn pool_size() -> usize {
+    workers() + LOOKERS
 }
 
 /// Whether an error will most likely pass: nobody listens yet, or the server is about to let callers in.

@@ -43,6 +43,7 @@ pub(super) struct Sqlite {
 
 struct Readers {
     path: PathBuf,
+    access: OpenFlags,
     idle: Mutex<Vec<Connection>>,
     /// Of the folder, where it is kept from servers while it is read.
     _lock: Option<File>,
@@ -98,7 +99,8 @@ impl Sqlite {
         metrics: &Arc<Metrics>,
     ) -> Result<Self, Error> {
         let writer = Writer::start(connection, lock, metrics.clone())?;
-        let readers = Readers { path, idle: Mutex::default(), _lock: None };
+        let access = OpenFlags::SQLITE_OPEN_READ_ONLY;
+        let readers = Readers { path, access, idle: Mutex::default(), _lock: None };
         Ok(Self { readers: Arc::new(readers), writer: Some(Arc::new(writer)) })
     }
 
@@ -117,10 +119,33 @@ impl Sqlite {
     }
 
     fn with_readers(data_dir: &Path, lock: Option<File>) -> Result<Self, Error> {
+        let reader = Self::reading(data_dir.join(FILE), OpenFlags::SQLITE_OPEN_READ_ONLY, lock)?;
+        reader.read_once(migrate::expect_current)?;
+        Ok(reader)
+    }
+
+    /// Whatever its schema. Where `alone`, the file is taken as one that nobody changes, and no side files are made,
+    /// unless there is a WAL that has to be read too.
+    pub(super) fn open_to_look(data_dir: &Path, alone: bool) -> Result<Self, Error> {
         let path = data_dir.join(FILE);
-        let first = connect(&path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
-        migrate::expect_current(&mut Tx(On::Sqlite(&first)))?;
-        let readers = Readers { path, idle: Mutex::new(vec![first]), _lock: lock };
+        if !path.is_file() {
+            return Err(Error::Refused(format!("there is no {}", path.display())));
+        }
+        let wal = data_dir.join(format!("{FILE}-wal")).metadata();
+        if !alone || wal.is_ok_and(|wal| wal.len() > 0) {
+            return Self::reading(path, OpenFlags::SQLITE_OPEN_READ_ONLY, None);
+        }
+        let path = std::path::absolute(&path).map_err(|error| Error::Unavailable(error.to_string()))?;
+        let mut url = url::Url::from_file_path(&path)
+            .map_err(|()| Error::Unavailable(format!("{} has no URL", path.display())))?;
+        url.set_query(Some("immutable=1"));
+        let access = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
+        Self::reading(PathBuf::from(url.as_str()), access, None)
+    }
+
+    fn reading(path: PathBuf, access: OpenFlags, lock: Option<File>) -> Result<Self, Error> {
+        let first = connect(&path, access)?;
+        let readers = Readers { path, access, idle: Mutex::new(vec![first]), _lock: lock };
         Ok(Self { readers: Arc::new(readers), writer: None })
     }
 
@@ -159,7 +184,7 @@ impl Readers {
     /// An idle connection or a new one. No more are open than threads read at once.
     fn take(&self) -> Result<Connection, Error> {
         let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        idle.map_or_else(|| connect(&self.path, OpenFlags::SQLITE_OPEN_READ_ONLY), Ok)
+        idle.map_or_else(|| connect(&self.path, self.access), Ok)
     }
 
     fn give_back(&self, connection: Connection) {

@@ -127,6 +127,11 @@ pub struct Cluster {
 impl Cluster {
     /// On a Unix socket, and on a port of loopback too if one is given.
     pub fn start(tcp: Option<u16>) -> Self {
+        Self::start_with(tcp, "")
+    }
+
+    /// The same with more options, such as those that tests do without.
+    pub fn start_with(tcp: Option<u16>, options: &str) -> Self {
         let port = tcp.unwrap_or(5432);
         let addresses = tcp.map_or("", |_| "127.0.0.1");
         let folder = tempfile::Builder::new().prefix("claviger-pg").tempdir().unwrap().keep();
@@ -135,7 +140,7 @@ impl Cluster {
         life.args(["-c", LIFE, "sh"])
             .arg(&folder)
             .arg(programs())
-            .arg(format!("-p {port} -c listen_addresses={addresses}"))
+            .arg(format!("-p {port} -c listen_addresses={addresses} {options}"))
             .process_group(0)
             .args(unprivileged(&folder));
         let mut life = life.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
@@ -165,7 +170,8 @@ impl Cluster {
         std::os::unix::fs::chown(&path, Some(owner.uid()), Some(owner.gid())).unwrap();
     }
 
-    fn url(&self, database: &str) -> String {
+    /// Where a database of it is.
+    pub fn url(&self, database: &str) -> String {
         format!("postgres://claviger@/{database}?port={}&host={}", self.port, self.folder.display())
     }
 

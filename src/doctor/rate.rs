@@ -12,7 +12,7 @@ const LONG: Duration = Duration::from_millis(250);
 
 /// Why there is no figure.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Failed {
+pub(crate) enum Failed {
     /// Logins would fail for it.
     #[error("one hash takes longer than the 5 s that a login waits. Lower hash_memory_kib or hash_passes")]
     Slow,
@@ -38,17 +38,17 @@ impl From<Error> for Failed {
 
 /// What was measured with all threads at work.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Rate {
+pub(crate) struct Rate {
     /// Hashes a second, of all threads together.
-    pub(super) per_second: f64,
+    pub(crate) per_second: f64,
     /// How long one took.
-    pub(super) each: Duration,
+    pub(crate) each: Duration,
     /// How much of the memory is on huge pages, where the kernel says so.
-    pub(super) huge_kib: Option<u64>,
+    pub(crate) huge_kib: Option<u64>,
 }
 
 /// Lets threads like those of the server hash for a while.
-pub(super) fn measure(hash: Hash) -> Result<Rate, Failed> {
+pub(crate) fn measure(hash: Hash) -> Result<Rate, Failed> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
     let before = huge_kib();
     let pool = PasswordPool::start(Hash { queue: hash.threads, ..hash })?;
@@ -85,7 +85,7 @@ fn huge_kib() -> Option<u64> {
 }
 
 /// Memory that this machine or container has; only Linux tells.
-pub(super) fn machine_kib() -> Option<u64> {
+pub(crate) fn machine_kib() -> Option<u64> {
     let machine = kib(&read_to_string("/proc/meminfo").ok()?, "MemTotal:")?;
     let limit = read_to_string("/sys/fs/cgroup/memory.max").ok();
     let limit = limit.and_then(|bytes| bytes.trim().parse::<u64>().ok()).map(|bytes| bytes / 1024);
@@ -93,7 +93,7 @@ pub(super) fn machine_kib() -> Option<u64> {
 }
 
 /// Whether the kernel gives huge pages to nobody.
-pub(super) fn never_huge() -> bool {
+pub(crate) fn never_huge() -> bool {
     read_to_string("/sys/kernel/mm/transparent_hugepage/enabled").is_ok_and(|text| text.contains("[never]"))
 }
 

@@ -1,0 +1,128 @@
+//! The data folder, its files, and the disk they are on.
+
+use crate::config::{Config, MasterKeySource};
+use crate::doctor::facts::{Disk, DiskKind, Entry, Folder, Looked};
+use std::io::ErrorKind;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+
+/// Those that a server makes, beside the master key.
+const FILES: [&str; 4] = ["claviger.db", "claviger.db-wal", "claviger.db-shm", "claviger.lock"];
+
+pub(super) fn look(config: &Config) -> Looked<Folder> {
+    let path = config.data_dir.as_path();
+    let failed = |error: std::io::Error| {
+        let mend = match error.kind() {
+            ErrorKind::NotFound => {
+                "Name the folder of a server with --data-dir, or start one: claviger serve"
+            }
+            ErrorKind::PermissionDenied => "Run this as the user that the server runs as",
+            _ => "Name the folder of a server with --data-dir",
+        };
+        format!("the data folder {} cannot be looked at ({error}). {mend}", path.display())
+    };
+    std::fs::read_dir(path).map_err(failed)?;
+    let dir = entry(path).map_err(failed)?;
+    let mut files = Vec::new();
+    for name in FILES {
+        match entry(&path.join(name)) {
+            Ok(file) => files.push(file),
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            Err(error) => return Err(failed(error)),
+        }
+    }
+    let master = match &config.master_key {
+        MasterKeySource::Given(_) => None,
+        MasterKeySource::File(path) | MasterKeySource::Own(path) => entry(path).ok(),
+    };
+    if let (MasterKeySource::Own(_), Some(own)) = (&config.master_key, &master) {
+        files.push(own.clone());
+    }
+    let bytes = |name: &str| path.join(name).metadata().map_or(0, |file| file.len());
+    let shared = std::fs::read(path.join("claviger.db-shm")).unwrap_or_default();
+    Ok(Folder {
+        dir,
+        // Its mode is a matter of the master key.
+        files: files
+            .into_iter()
+            .filter(|file| Some(&file.path) != master.as_ref().map(|own| &own.path))
+            .collect(),
+        master,
+        disk: disk(path),
+        database_bytes: bytes("claviger.db"),
+        wal_bytes: bytes("claviger.db-wal"),
+        wal_waits: waiting(&shared),
+    })
+}
+
+fn entry(path: &Path) -> std::io::Result<Entry> {
+    let (own, target) = (path.symlink_metadata()?, path.metadata()?);
+    let link = if own.is_symlink() { Some(std::fs::read_link(path)?) } else { None };
+    Ok(Entry { path: path.to_owned(), mode: target.mode(), owner: target.uid(), link })
+}
+
+fn disk(path: &Path) -> Looked<Disk> {
+    let failed =
+        |error: rustix::io::Errno| format!("the file system of {} says nothing: {error}", path.display());
+    let room = rustix::fs::statvfs(path).map_err(failed)?;
+    Ok(Disk {
+        kind: kind(path),
+        free_bytes: room.f_bavail.saturating_mul(room.f_frsize),
+        inodes: (room.f_favail, room.f_files),
+    })
+}
+
+/// By the magic numbers of `man 2 statfs`.
+#[cfg(target_os = "linux")]
+fn kind(path: &Path) -> DiskKind {
+    let Ok(Ok(magic)) = rustix::fs::statfs(path).map(|found| u32::try_from(found.f_type & 0xffff_ffff))
+    else {
+        return DiskKind::Disk;
+    };
+    match magic {
+        0x0102_1994 => DiskKind::Memory("tmpfs"),
+        0x8584_58f6 => DiskKind::Memory("ramfs"),
+        0x6969 => DiskKind::Network("NFS"),
+        0x517b | 0xff53_4d42 | 0xfe53_4d42 => DiskKind::Network("SMB"),
+        0x0102_1997 => DiskKind::Network("9P"),
+        0x00c3_6400 => DiskKind::Network("Ceph"),
+        0x5346_414f => DiskKind::Network("AFS"),
+        0x0bd0_0bd0 => DiskKind::Network("Lustre"),
+        0x794c_7630 => DiskKind::Layer,
+        _ => DiskKind::Disk,
+    }
+}
+
+/// Elsewhere that is not asked for.
+#[cfg(not(target_os = "linux"))]
+fn kind(_: &Path) -> DiskKind {
+    DiskKind::Disk
+}
+
+/// How many bytes of the WAL are not in the database yet, by SQLite's shared index (sqlite.org/walformat.html §2.1):
+/// the size of a page stands at 14, the last valid frame at 16, and how many of them are in the database at 96.
+fn waiting(shared: &[u8]) -> Option<u64> {
+    let number = |at: usize| Some(u32::from_ne_bytes(shared.get(at..at + 4)?.try_into().ok()?));
+    let page = u16::from_ne_bytes(shared.get(14..16)?.try_into().ok()?);
+    let page = if page == 1 { 65536 } else { u64::from(page) };
+    let (valid, done) = (number(16)?, number(96)?);
+    Some(u64::from(valid.saturating_sub(done)) * (page + 24))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_shared_index_tells_what_waits() {
+        let mut shared = vec![0; 136];
+        let mut put = |at: usize, bytes: &[u8]| {
+            shared.splice(at..at + bytes.len(), bytes.iter().copied()).for_each(drop)
+        };
+        put(14, &4096_u16.to_ne_bytes());
+        put(16, &10_u32.to_ne_bytes());
+        put(96, &7_u32.to_ne_bytes());
+        assert_eq!(waiting(&shared), Some(3 * 4120));
+        assert_eq!(waiting(&[]), None);
+    }
+}

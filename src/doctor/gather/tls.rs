@@ -1,0 +1,110 @@
+//! TLS to the issuer as its callers have it, with a look at the certificate whether it is believed or not.
+
+use crate::base::time::Timestamp;
+use crate::doctor::facts::Looked;
+use rustls::client::WebPkiServerVerifier;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::aws_lc_rs;
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use std::sync::{Arc, Mutex, PoisonError};
+use tokio_rustls::TlsConnector;
+use x509_cert::der::Decode as _;
+
+/// What was seen of a certificate.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Seen {
+    /// When it ends.
+    pub(super) ends: Option<Timestamp>,
+    /// Why it was not believed.
+    pub(super) refused: Option<String>,
+}
+
+/// Believes what the system's certificates vouch for, and remembers what it saw.
+#[derive(Debug)]
+pub(super) struct Witness {
+    verifier: Arc<WebPkiServerVerifier>,
+    seen: Mutex<Seen>,
+}
+
+/// The system's certificates; `SSL_CERT_FILE` names others.
+pub(super) fn roots() -> Looked<Arc<RootCertStore>> {
+    let mut roots = RootCertStore::empty();
+    let (usable, _) = roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    if usable == 0 {
+        return Err("this system has no certificates to trust: install ca-certificates".into());
+    }
+    Ok(Arc::new(roots))
+}
+
+/// What makes one connection, and sees its certificate.
+pub(super) fn connector(roots: Arc<RootCertStore>) -> Looked<(TlsConnector, Arc<Witness>)> {
+    let failed = |error: &dyn std::fmt::Display| format!("TLS cannot be set up: {error}");
+    let provider = Arc::new(aws_lc_rs::default_provider());
+    let verifier = WebPkiServerVerifier::builder_with_provider(roots, provider.clone()).build();
+    let verifier = verifier.map_err(|error| failed(&error))?;
+    let witness = Arc::new(Witness { verifier, seen: Mutex::default() });
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| failed(&error))?
+        .dangerous()
+        .with_custom_certificate_verifier(witness.clone())
+        .with_no_client_auth();
+    Ok((TlsConnector::from(Arc::new(config)), witness))
+}
+
+/// The name of a host, as its certificate has to bear it.
+pub(super) fn name(host: &str) -> Looked<ServerName<'static>> {
+    let bare = host.trim_matches(['[', ']']);
+    ServerName::try_from(bare.to_owned()).map_err(|_| format!("{host} is no name for a certificate"))
+}
+
+impl Witness {
+    pub(super) fn seen(&self) -> Seen {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+fn ends(certificate: &CertificateDer<'_>) -> Option<Timestamp> {
+    let certificate = x509_cert::Certificate::from_der(certificate).ok()?;
+    let seconds = certificate.tbs_certificate.validity.not_after.to_unix_duration().as_secs();
+    Some(Timestamp::from_seconds(i64::try_from(seconds).ok()?))
+}
+
+impl ServerCertVerifier for Witness {
+    fn verify_server_cert(
+        &self,
+        certificate: &CertificateDer<'_>,
+        between: &[CertificateDer<'_>],
+        name: &ServerName<'_>,
+        status: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        let verified = self.verifier.verify_server_cert(certificate, between, name, status, now);
+        let refused = verified.as_ref().err().map(ToString::to_string);
+        *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = Seen { ends: ends(certificate), refused };
+        verified
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.verifier.verify_tls12_signature(message, certificate, signed)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.verifier.verify_tls13_signature(message, certificate, signed)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.verifier.supported_verify_schemes()
+    }
+}
