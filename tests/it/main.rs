@@ -72,5 +72,6 @@ mod swaps;
 mod sweep;
 mod tidy;
 mod tls;
+mod traces;
 mod trail;
 mod transactions;
