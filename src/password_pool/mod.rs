@@ -130,8 +130,10 @@ impl PasswordPool {
                 span.note(What::HashWait, from, now);
                 (span, now)
             });
-            let _busy = Busy::begin(&metrics);
+            let busy = Busy::begin(&metrics);
             let done = task(hasher);
+            // Who is answered finds it counted.
+            drop(busy);
             if let Some((span, from)) = span {
                 span.note(What::Hash, from, Instant::now());
             }

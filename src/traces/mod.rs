@@ -181,7 +181,7 @@ impl RequestSpan {
             failed,
             ..self.span(self.began.1, Instant::now())
         };
-        // Room for it is never taken by others.
+        // However many are inside it.
         self.spans.lock().unwrap_or_else(PoisonError::into_inner).push(span);
     }
 

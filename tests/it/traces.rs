@@ -1,6 +1,7 @@
 //! Spans of requests, sent by the real program to a collector in Python by the standard variables.
 
 use crate::harness::{Collector, Program, Samples, free_port};
+use crate::tls::certify;
 use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::net::TcpListener;
@@ -297,4 +298,27 @@ async fn what_is_wrong_with_the_variables_is_warned_of_and_nothing_else() {
     let checked = check.envs(variables).output().unwrap();
     let said = String::from_utf8(checked.stderr).unwrap();
     assert!(checked.status.success() && said.contains("warning: OTEL_EXPORTER_OTLP_PROTOCOL"), "{said}");
+}
+
+#[tokio::test]
+async fn https_is_checked_by_the_certificates_of_the_system() {
+    let keys = tempfile::tempdir().unwrap();
+    certify(keys.path(), "theirs");
+    let stranger = keys.path().join("stranger.crt");
+    std::fs::rename(keys.path().join("theirs.crt"), &stranger).unwrap();
+    certify(keys.path(), "ours");
+    let mut collector = Collector::over_tls(keys.path());
+    for (trusted, outcome) in [(keys.path().join("ours.crt"), "exported"), (stranger, "failed")] {
+        let variables = [
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url.as_str()),
+            ("SSL_CERT_FILE", trusted.to_str().unwrap()),
+        ];
+        let mut server = Traced::start(&variables);
+        assert_eq!(server.get("/health/live", &[]).await.status(), 200);
+        server.until(outcome, 1.0).await;
+        let log = server.program.stop().join("\n");
+        assert_eq!(log.contains("spans are lost"), outcome == "failed", "{log}");
+    }
+    assert_eq!(collector.batch()["spans"][0]["name"], "GET /health/live");
+    assert!(collector.rest().is_empty(), "nothing went to a stranger");
 }

@@ -1,14 +1,15 @@
 #!/usr/bin/env python3
 """A collector of traces that keeps nothing: what comes by OTLP/HTTP goes to standard output, a line of JSON for each batch.
 
-Usage: receiver.py [STATUS]    answers with STATUS, 200 where none is given; the first line is its port
+Usage: receiver.py STATUS [CERTIFICATE KEY]    answers with STATUS, over TLS where it has a certificate; the first line
+                                               is its port
 
 It reads Protocol Buffers by itself, by the numbers of opentelemetry/proto/trace/v1/trace.proto, so that what the
 server writes is checked by other code.
 """
-import http.server, json, struct, sys
+import http.server, json, ssl, struct, sys
 
-STATUS = int(sys.argv[1]) if sys.argv[1:] else 200
+STATUS = int(sys.argv[1])
 
 
 def varint(data, at):
@@ -130,5 +131,9 @@ class Collector(http.server.BaseHTTPRequestHandler):
 
 
 server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Collector)
+if sys.argv[2:]:
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(*sys.argv[2:])
+    server.socket = tls.wrap_socket(server.socket, server_side=True)
 print(server.server_port, flush=True)
 server.serve_forever()

@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 use std::io::{BufRead as _, BufReader, Lines};
+use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
 
 /// A running `tests/traces/receiver.py`; killed when dropped.
@@ -14,9 +15,23 @@ pub struct Collector {
 impl Collector {
     /// One that answers with this status.
     pub fn answering(status: u16) -> Self {
+        Self::start(&[&status.to_string()])
+    }
+
+    /// One for `https://localhost`, with `server.crt` and `server.key` of a folder.
+    pub fn over_tls(keys: &Path) -> Self {
+        let [certificate, key] =
+            ["server.crt", "server.key"].map(|name| keys.join(name).display().to_string());
+        let mut collector = Self::start(&["200", &certificate, &key]);
+        collector.url = collector.url.replace("http://127.0.0.1", "https://localhost");
+        collector
+    }
+
+    fn start(arguments: &[&str]) -> Self {
         let receiver = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/traces/receiver.py");
         let mut child = Command::new("python3")
-            .args([receiver, &status.to_string()])
+            .arg(receiver)
+            .args(arguments)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .spawn()
