@@ -13,7 +13,7 @@ use crate::http::problem::{
 use crate::metrics::labels::{HttpMethod, StatusClass};
 use crate::metrics::{self, Id, Metrics};
 use crate::traces::context::Remote;
-use crate::traces::{Ending, RequestSpan, Tracer};
+use crate::traces::{self, Ending, RequestSpan, Tracer};
 use axum::extract::{ConnectInfo, MatchedPath, Request};
 use axum::http::header::{
     AUTHORIZATION, CACHE_CONTROL, CONTENT_SECURITY_POLICY, HOST, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
@@ -130,12 +130,9 @@ where
             span,
             answer: None,
         };
-        let answer = self.inner.call(request);
+        let answer = traces::within(line.span.clone(), self.inner.call(request));
         Box::pin(async move {
-            let mut response = match &line.span {
-                Some(span) => span.clone().around(answer).await?,
-                None => answer.await?,
-            };
+            let mut response = answer.await?;
             let problem = response.extensions_mut().remove::<Problem>();
             let cause = problem.as_ref().and_then(Problem::cause).map(str::to_owned);
             line.answered(response.status(), cause);

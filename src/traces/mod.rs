@@ -15,10 +15,13 @@ use crate::config::Sampler;
 use crate::metrics::labels::{HttpMethod, SpanOutcome};
 use crate::metrics::{Id, Metrics, nanos};
 use context::{Remote, SpanId, TraceId};
+use futures_util::future::Either;
 use std::fmt;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 use tokio::sync::mpsc;
+use tokio::task::futures::TaskLocalFuture;
 
 /// The most spans inside that of a request.
 const MOST_CHILDREN: usize = 64;
@@ -140,11 +143,6 @@ impl RequestSpan {
     /// Its own id, for the log.
     pub fn span_id(&self) -> SpanId {
         self.id
-    }
-
-    /// Does `work` inside this span.
-    pub async fn around<F: Future>(self: Arc<Self>, work: F) -> F::Output {
-        CURRENT.scope(self, work).await
     }
 
     /// Ends it.
@@ -299,13 +297,18 @@ impl Drop for Doing {
     }
 }
 
-/// Has `work` take the present request's span along, into a task of its own.
-pub fn carried<F: Future>(work: F) -> impl Future<Output = F::Output> {
-    let span = CURRENT.try_with(Clone::clone).ok();
-    async move {
-        match span {
-            Some(span) => span.around(work).await,
-            None => work.await,
-        }
+/// `work`, perhaps inside a span.
+pub type Within<F> = Either<F, Pin<Box<TaskLocalFuture<Arc<RequestSpan>, F>>>>;
+
+/// Does `work` inside this span, if there is one. Without one it is as large as before: futures are copied on their way.
+pub fn within<F: Future>(span: Option<Arc<RequestSpan>>, work: F) -> Within<F> {
+    match span {
+        Some(span) => Either::Right(Box::pin(CURRENT.scope(span, work))),
+        None => Either::Left(work),
     }
+}
+
+/// Has `work` take the present request's span along, into a task of its own.
+pub fn carried<F: Future>(work: F) -> Within<F> {
+    within(CURRENT.try_with(Clone::clone).ok(), work)
 }
