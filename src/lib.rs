@@ -30,3 +30,4 @@ pub mod routes;
 pub mod server;
 pub mod sessions;
 pub mod status;
+pub mod traces;

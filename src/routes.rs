@@ -136,6 +136,7 @@ pub fn router(app: Arc<App>) -> Router {
         proxies: Proxies::of(&app.config),
         quiet,
         metrics: app.metrics.clone(),
+        tracer: app.tracer.clone(),
     };
     let metrics = app.metrics.clone();
     let layers = ServiceBuilder::new()

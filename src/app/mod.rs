@@ -13,6 +13,7 @@ use crate::metrics::Metrics;
 use crate::password_pool::{PasswordPool, Turns};
 use crate::profiles::Profiles;
 use crate::status::Statuses;
+use crate::traces::{self, Tracer};
 use claviger_crypto::mac::MacKey;
 use claviger_crypto::seal::MasterKey;
 use std::sync::{Arc, Mutex};
@@ -41,6 +42,8 @@ pub struct App {
     pub health: Health,
     /// What it counts of itself.
     pub metrics: Arc<Metrics>,
+    /// Traces its requests, if they are.
+    pub tracer: Option<Arc<Tracer>>,
     /// How its signing keys stood when metrics last looked.
     pub key_lives: Mutex<Vec<Life>>,
     /// When it started.
@@ -74,7 +77,7 @@ impl Secrets {
 /// If the change does.
 #[allow(clippy::disallowed_methods)] // The one task that a request may start.
 pub async fn to_its_end<T: Send + 'static>(change: impl Future<Output = T> + Send + 'static) -> T {
-    match tokio::spawn(change).await {
+    match tokio::spawn(traces::carried(change)).await {
         Ok(done) => done,
         Err(error) => std::panic::resume_unwind(error.into_panic()),
     }
@@ -92,6 +95,7 @@ impl App {
     ) -> Self {
         Self {
             metrics: db.metrics().clone(),
+            tracer: None,
             key_lives: Mutex::default(),
             started_at: clock.now(),
             config,

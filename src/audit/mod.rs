@@ -15,6 +15,7 @@ use crate::base::id::{self, AccountId, SessionId};
 use crate::base::random;
 use crate::base::time::Timestamp;
 use crate::metrics::{Id, Metrics};
+use crate::traces;
 use claviger_crypto::mac::MacKey;
 use claviger_crypto::seal::MasterKey;
 use serde::{Deserialize, Serialize};
@@ -259,7 +260,8 @@ impl Event {
         let session = self.session.map(tracing::field::display);
         let address = address.map(tracing::field::display);
         let detail = self.detail.as_deref();
-        tracing::info!(event, outcome, %actor, account, session, address, %request_id, detail);
+        let trace_id = traces::trace_id().map(tracing::field::display);
+        tracing::info!(event, outcome, %actor, account, session, address, %request_id, trace_id, detail);
     }
 }
 

@@ -1,6 +1,6 @@
 //! `claviger config check|show`.
 
-use super::{WRONG, checked, configuration, print};
+use super::{WRONG, checked, print, serving};
 use crate::base::time::Clock;
 use crate::config::MasterKeySource;
 use crate::config::raw::{Source, find};
@@ -17,7 +17,10 @@ pub(super) fn run(args: &ArgMatches) -> Result<ExitCode, ExitCode> {
 }
 
 fn check(args: &ArgMatches) -> Result<ExitCode, ExitCode> {
-    let config = configuration(args)?;
+    let (config, loaded) = serving(args)?;
+    for warning in loaded.warnings {
+        eprintln!("warning: {warning}");
+    }
     if let MasterKeySource::File(_) = config.master_key
         && let Err(error) = keys::master::obtain(&config.master_key, false)
     {

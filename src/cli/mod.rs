@@ -30,7 +30,7 @@ use crate::base::time::Timestamp;
 use crate::base::{id, random};
 use crate::config::load::{self, DEFAULT_FILE, FILE_VARIABLE, Loaded};
 use crate::config::raw::{SETTINGS, Setting};
-use crate::config::{Config, resolve};
+use crate::config::{Config, Traces, resolve};
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use clap_complete::Shell;
 use std::io::Write as _;
@@ -238,6 +238,13 @@ fn checked(args: &ArgMatches) -> Result<(Config, Loaded), ExitCode> {
         }
         _ => Err(ExitCode::from(WRONG)),
     }
+}
+
+/// The configuration of a server, and what it was made from. Faults are printed.
+fn serving(args: &ArgMatches) -> Result<(Config, Loaded), ExitCode> {
+    let (mut config, mut loaded) = checked(args)?;
+    config.traces = Traces::of(&load::telemetry(), &mut loaded.warnings);
+    Ok((config, loaded))
 }
 
 /// The configuration for a command; faults and warnings are printed.

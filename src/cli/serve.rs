@@ -1,14 +1,14 @@
 //! `claviger serve`.
 
-use super::{checked, failed, logging, print};
+use super::{failed, logging, print, serving};
 use crate::base::time::Clock;
-use crate::config::Config;
+use crate::config::{Config, Traces};
 use crate::server;
 use clap::ArgMatches;
 use std::process::ExitCode;
 
 pub(super) fn run(args: &ArgMatches) -> Result<ExitCode, ExitCode> {
-    let (config, loaded) = checked(args)?;
+    let (config, loaded) = serving(args)?;
     logging::start(config.log);
     for warning in loaded.warnings {
         tracing::warn!("{warning}");
@@ -32,6 +32,7 @@ async fn serve(config: Config) -> Result<Served, server::StartError> {
     let banner = config.dev.then(|| banner(&config));
     let (issuer, data_dir) = (config.issuer.clone(), config.data_dir.display().to_string());
     let database = config.database_url.as_ref().map(ToString::to_string);
+    let traces = config.traces.as_ref().map(Traces::shown);
     let mut signals = server::Signals::receive()?;
     let server = tokio::select! {
         started = server::start(config, Clock::System) => started?,
@@ -41,7 +42,7 @@ async fn serve(config: Config) -> Result<Served, server::StartError> {
         }
     };
     let metrics = server.metrics_address.map(tracing::field::display);
-    tracing::info!(address = %server.address, metrics, issuer, data_dir, database, version = env!("CARGO_PKG_VERSION"), "listening");
+    tracing::info!(address = %server.address, metrics, traces, issuer, data_dir, database, version = env!("CARGO_PKG_VERSION"), "listening");
     if let Some(banner) = banner {
         print(format_args!("{banner}\n"));
     }

@@ -37,6 +37,15 @@ pub fn environment() -> Vec<(String, String)> {
         .collect()
 }
 
+/// The standard variables of OpenTelemetry.
+#[allow(clippy::disallowed_methods)]
+pub fn telemetry() -> Vec<(String, String)> {
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.to_string_lossy().into_owned())))
+        .filter(|(name, _)| name.starts_with("OTEL_"))
+        .collect()
+}
+
 /// Where the statements of this process shall be noted, in builds for tests.
 #[cfg(debug_assertions)]
 #[allow(clippy::disallowed_methods)]

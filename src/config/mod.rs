@@ -6,9 +6,11 @@ mod network;
 pub mod raw;
 mod resolve;
 mod times;
+mod traces;
 
 pub use database::{DatabaseUrl, Tls};
 pub use resolve::{is_weak, resolve};
+pub use traces::{Protocol, Sampler, Traces};
 
 use crate::base::time::format_duration;
 use claviger_crypto::jws::{KeyKind, RsaBits};
@@ -77,6 +79,8 @@ pub struct Config {
     pub master_key: MasterKeySource,
     /// Logging.
     pub log: Log,
+    /// Where spans of requests go, if anywhere.
+    pub traces: Option<Traces>,
 }
 
 /// What TLS is spoken with.

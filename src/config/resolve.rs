@@ -94,6 +94,7 @@ pub fn resolve(raw: &Raw) -> Result<Config, Vec<Fault>> {
                 "Choose text or json",
             ),
         },
+        traces: None,
     };
     if r.faults.is_empty() { Ok(config) } else { Err(r.faults) }
 }

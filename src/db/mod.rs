@@ -28,6 +28,7 @@ pub use value::{Cell, Column, Row, Value};
 
 use crate::metrics::labels::Operation;
 use crate::metrics::{Id, Metrics};
+use crate::traces::{self, Doing, What};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -73,6 +74,11 @@ impl Db {
             }
         };
         Ok(Self { engine, metrics })
+    }
+
+    fn traced(&self) -> Doing {
+        let engine = if self.is_remote() { "postgresql" } else { "sqlite" };
+        traces::begin(What::Write { engine })
     }
 
     fn uncounted(engine: Engine) -> Self {
@@ -143,6 +149,7 @@ impl Db {
         T: Send + 'static,
         E: From<Error> + Send + 'static,
     {
+        let _span = self.traced();
         let started = self.metrics.start();
         let done = match &self.engine {
             Engine::Sqlite(engine) => engine.write(patience, work).await,
@@ -167,6 +174,7 @@ impl Db {
         T: Send + 'static,
         E: From<Error> + Send + 'static,
     {
+        let _span = self.traced();
         let started = self.metrics.start();
         let done = match &self.engine {
             Engine::Sqlite(engine) => {
@@ -189,6 +197,7 @@ impl Db {
         T: Send + 'static,
         E: From<Error> + Send + 'static,
     {
+        let _span = self.traced();
         let started = self.metrics.start();
         let done = match &self.engine {
             Engine::Sqlite(engine) => engine.write(Duration::ZERO, work).await,

@@ -12,11 +12,13 @@ use crate::http::problem::{
 };
 use crate::metrics::labels::{HttpMethod, StatusClass};
 use crate::metrics::{self, Id, Metrics};
+use crate::traces::context::Remote;
+use crate::traces::{self, Ending, RequestSpan, Tracer};
 use axum::extract::{ConnectInfo, MatchedPath, Request};
 use axum::http::header::{
     AUTHORIZATION, CACHE_CONTROL, CONTENT_SECURITY_POLICY, HOST, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
 };
-use axum::http::{self, HeaderName, HeaderValue, Method, StatusCode, Version};
+use axum::http::{self, HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version};
 use axum::response::{IntoResponse as _, Response};
 use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, CatchUnwind, Either, Map, Ready, ready};
@@ -33,6 +35,9 @@ use uuid::Uuid;
 type Answer = Result<Response, Infallible>;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Which span an answer comes from (W3C Trace Context, the draft of its next level).
+const TRACERESPONSE: HeaderName = HeaderName::from_static("traceresponse");
 
 /// Query parameters that would carry a secret (RFC 9700 §4.3.2).
 const SECRET_PARAMETERS: &[&str] = &[
@@ -68,6 +73,8 @@ pub struct Edge {
     pub quiet: Vec<(&'static str, &'static str)>,
     /// What is counted.
     pub metrics: Arc<Metrics>,
+    /// Traces requests, if they are.
+    pub tracer: Option<Arc<Tracer>>,
 }
 
 impl Edge {
@@ -112,23 +119,38 @@ where
     fn call(&mut self, mut request: Request) -> Self::Future {
         let arrival = arrive(&mut request, &self.edge);
         self.edge.metrics.raise(Id::RequestsInFlight);
+        let span =
+            self.edge.tracer.as_ref().map(|tracer| tracer.begin(remote(request.headers()), arrival.now));
         let mut line = LogLine {
             edge: self.edge.clone(),
             started: Instant::now(),
             method: request.method().clone(),
             route: request.extensions().get::<MatchedPath>().cloned(),
             arrival,
+            span,
             answer: None,
         };
-        let answer = self.inner.call(request);
+        let answer = traces::within(line.span.clone(), self.inner.call(request));
         Box::pin(async move {
             let mut response = answer.await?;
             let problem = response.extensions_mut().remove::<Problem>();
             let cause = problem.as_ref().and_then(Problem::cause).map(str::to_owned);
             line.answered(response.status(), cause);
-            Ok(finish(written(response, problem, arrival.id), arrival.id))
+            let mut response = finish(written(response, problem, arrival.id), arrival.id);
+            if let Some(value) =
+                line.span.as_ref().and_then(|span| HeaderValue::try_from(span.to_string()).ok())
+            {
+                response.headers_mut().insert(TRACERESPONSE, value);
+            }
+            Ok(response)
         })
     }
+}
+
+/// The span that the caller is in.
+fn remote(headers: &HeaderMap) -> Option<Remote> {
+    let all = |name| headers.get_all(name).iter().map(HeaderValue::as_bytes);
+    Remote::of(all("traceparent"), all("tracestate"))
 }
 
 /// What is known of a request, left with it for those further in.
@@ -157,6 +179,7 @@ struct LogLine {
     method: Method,
     route: Option<MatchedPath>,
     arrival: Arrival,
+    span: Option<Arc<RequestSpan>>,
     answer: Option<(StatusCode, Option<String>)>,
 }
 
@@ -175,26 +198,33 @@ impl Drop for LogLine {
         let answered = self.answer.as_ref().map(|(status, _)| status.as_u16());
         self.edge.metrics.lower(Id::RequestsInFlight, 1);
         counted(&self.edge.metrics, method, route, answered, took);
+        if let Some(span) = &self.span {
+            let route = self.route.as_ref().map(MatchedPath::as_str);
+            let (method, status, request_id) = (method.as_str(), answered, *request_id);
+            span.end(Ending { method, route, status, request_id });
+        }
+        let trace_id = self.span.as_ref().map(|span| tracing::field::display(span.trace_id()));
+        let span_id = self.span.as_ref().map(|span| tracing::field::display(span.span_id()));
         match &self.answer {
             Some((status, cause)) => {
                 let (status, cause) = (status.as_u16(), cause.as_deref());
                 match status {
                     _ if self.edge.is_no_news(method, route, status) => {
-                        tracing::debug!(%method, route, status, micros, %address, %request_id, cause, "request")
+                        tracing::debug!(%method, route, status, micros, %address, %request_id, trace_id, span_id, cause, "request")
                     }
                     503 => {
-                        tracing::warn!(%method, route, status, micros, %address, %request_id, cause, "request")
+                        tracing::warn!(%method, route, status, micros, %address, %request_id, trace_id, span_id, cause, "request")
                     }
                     500.. => {
-                        tracing::error!(%method, route, status, micros, %address, %request_id, cause, "request")
+                        tracing::error!(%method, route, status, micros, %address, %request_id, trace_id, span_id, cause, "request")
                     }
                     _ => {
-                        tracing::info!(%method, route, status, micros, %address, %request_id, cause, "request")
+                        tracing::info!(%method, route, status, micros, %address, %request_id, trace_id, span_id, cause, "request")
                     }
                 }
             }
             None => {
-                tracing::info!(%method, route, micros, %address, %request_id, "request abandoned by the caller")
+                tracing::info!(%method, route, micros, %address, %request_id, trace_id, span_id, "request abandoned by the caller")
             }
         }
     }

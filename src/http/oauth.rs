@@ -142,7 +142,7 @@ mod tests {
         };
         let proxies = Proxies::new(vec![], AddressHeader::XRealIp);
         let clock = Clock::Manual(Arc::default());
-        let edge = Edge { clock, proxies, quiet: Vec::new(), metrics: Arc::default() };
+        let edge = Edge { clock, proxies, quiet: Vec::new(), metrics: Arc::default(), tracer: None };
         let mut router = Router::new().route("/", post(handler)).layer(EdgeLayer(Arc::new(edge)));
         let request = Request::post("/").header(CONTENT_TYPE, content_type).body(Body::from(body.to_owned()));
         let (parts, body) = router.call(request.unwrap()).await.unwrap().into_parts();

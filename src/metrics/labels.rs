@@ -189,6 +189,16 @@ closed_sets! {
         Change = "change",
     }
 
+    /// What became of a span.
+    SpanOutcome {
+        /// The collector took it.
+        Exported = "exported",
+        /// Too many were waiting, or were inside one request.
+        Dropped = "dropped",
+        /// The collector was away or refused it.
+        Failed = "failed",
+    }
+
     /// The engine of the database.
     Engine {
         /// SQLite.

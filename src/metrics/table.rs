@@ -6,7 +6,7 @@
 
 use super::labels::{
     Engine, EventOutcome, HashRefusal, HttpMethod, Job, KeyState, LimitClass, LoginOutcome, Operation,
-    RefreshOutcome, SignUpOutcome, StatusClass, SweptTable,
+    RefreshOutcome, SignUpOutcome, SpanOutcome, StatusClass, SweptTable,
 };
 
 /// What a metric is.
@@ -222,6 +222,8 @@ families! {
         "Rows that this server deleted because they were over, by table.";
     JobFailures: Counter, One, "claviger_job_failures_total", [label("task", Job::NAMES)],
         "Runs of the server's own jobs that failed.";
+    Spans: Counter, One, "claviger_trace_spans_total", [label("outcome", SpanOutcome::NAMES)],
+        "Spans by what became of them. 0 unless traces are on.";
     BuildInfo: Gauge, One, "claviger_build_info",
         [label("version", &[env!("CARGO_PKG_VERSION")]), label("database", Engine::NAMES)],
         "Always 1, with the version of the program and the engine of its database.";

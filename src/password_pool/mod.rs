@@ -10,6 +10,7 @@ mod turns;
 use crate::config::Hash;
 use crate::metrics::labels::HashRefusal;
 use crate::metrics::{Id, Metrics};
+use crate::traces::{self, What};
 use claviger_crypto::password::{Hasher, Params};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError, bounded};
 use std::sync::Arc;
@@ -128,13 +129,25 @@ impl PasswordPool {
     {
         let (reply, answer) = oneshot::channel();
         let (queued, metrics) = (self.metrics.start(), self.metrics.clone());
+        let span = traces::current().map(|span| (span, Instant::now()));
         let task: Task = Box::new(move |hasher| {
             if reply.is_closed() {
                 return;
             }
             metrics.observe_since(Id::HashWait, &[], queued);
-            let _busy = Busy::begin(&metrics);
-            let _ = reply.send(task(hasher));
+            let span = span.map(|(span, from)| {
+                let now = Instant::now();
+                span.note(What::HashWait, from, now);
+                (span, now)
+            });
+            let busy = Busy::begin(&metrics);
+            let done = task(hasher);
+            // Who is answered finds it counted.
+            drop(busy);
+            if let Some((span, from)) = span {
+                span.note(What::Hash, from, Instant::now());
+            }
+            let _ = reply.send(done);
         });
         self.queue.try_send(task).map_err(|error| match error {
             TrySendError::Full(_) => self.busy(HashRefusal::Full),

@@ -45,6 +45,7 @@ impl Front {
         let is_asked = request.method() == Method::GET && request.uri().path() == JWK_SET_PATH;
         let is_plain = is_asked
             && !request.headers().contains_key(ORIGIN)
+            && self.app.tracer.is_none()
             && !tracing::enabled!(tracing::Level::DEBUG)
             && edge::is_plain(request, peer, &self.proxies);
         if !is_plain {

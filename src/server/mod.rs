@@ -1,6 +1,7 @@
 //! Starting a server and letting it end.
 
 mod accept;
+mod exporter;
 mod front;
 mod http2;
 mod monitor;
@@ -18,8 +19,10 @@ use crate::keys::schedule::Policy;
 use crate::keys::{self, Keyring};
 use crate::metrics::Metrics;
 use crate::password_pool::PasswordPool;
+use crate::traces::Tracer;
 use crate::{audit, jobs, routes, status};
 use accept::Phase;
+use exporter::Exporter;
 use front::Front;
 use monitor::Monitor;
 use secure::Secure;
@@ -105,7 +108,13 @@ pub async fn start(config: Config, clock: Clock) -> Result<Server, StartError> {
     let db = db?;
     let (keyring, secrets, keys) = open_keys(&config, &db).await?;
     let passwords = PasswordPool::start_counted(config.hash, metrics)?;
-    let app = Arc::new(App::new(config, db, keyring, secrets, passwords, clock));
+    let mut app = App::new(config, db, keyring, secrets, passwords, clock);
+    let exporter = app.config.traces.clone().map(|traces| {
+        let (tracer, queue) = Tracer::new(traces.sampler, traces.queue, app.metrics.clone());
+        app.tracer = Some(Arc::new(tracer));
+        Exporter::start(traces, queue, app.metrics.clone())
+    });
+    let app = Arc::new(app);
     // Before the first request: a session that was ended stays so over a restart.
     status::flow::refresh(&app.db, &app.statuses, app.clock.now()).await?;
     let front = Front::new(routes::router(app.clone()), app.clone());
@@ -127,6 +136,9 @@ pub async fn start(config: Config, clock: Clock) -> Result<Server, StartError> {
         let ended = accept::run(listener, front, secure, max_connections, leaving, phases).await;
         watches.shutdown().await;
         jobs.stop().await;
+        if let Some(exporter) = exporter {
+            exporter.stop().await;
+        }
         // Until all requests were answered.
         drop(monitor);
         // The events of the last second.

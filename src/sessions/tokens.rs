@@ -7,6 +7,7 @@ use crate::base::time::Timestamp;
 use crate::base::{id, random};
 use crate::keys::{self, KeySet};
 use crate::status;
+use crate::traces::{self, What};
 use claviger_crypto::jwt::AccessToken;
 use claviger_crypto::token::RefreshToken;
 use secrecy::SecretString;
@@ -39,6 +40,7 @@ pub(super) fn issue(
     expires_at: Timestamp,
     refresh: &RefreshToken,
 ) -> Result<Tokens, Error> {
+    let _span = traces::begin(What::Sign);
     let config = &cx.app.config;
     let (iat, exp) = (cx.now.as_seconds(), expires_at.as_seconds());
     let claims = AccessToken {

@@ -90,6 +90,7 @@ mod swaps;
 mod sweep;
 mod tidy;
 mod tls;
+mod traces;
 mod trail;
 mod transactions;
 mod verify;

@@ -169,7 +169,7 @@ async fn rows_that_are_over_are_counted_by_table_and_live_sessions_are_not_them(
 }
 
 #[tokio::test]
-async fn checklist_nothing_of_anybody_is_told_and_labels_are_closed() {
+async fn checklist_90_nothing_of_anybody_is_told_and_labels_are_closed() {
     let app = counting().await;
     let alice = life(&app).await;
     let rude = Method::from_bytes(b"EVIL-METHOD").unwrap();

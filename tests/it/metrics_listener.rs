@@ -21,13 +21,16 @@ async fn it_offers_the_metrics_and_the_api_does_not() {
     assert_eq!(app.anonymous().get("/metrics").await.status, 404);
     let page = app.metrics().await;
     assert_eq!((page.status, page.header("content-type")), (200, "text/plain; version=0.0.4; charset=utf-8"));
-    assert_eq!(page.header("cache-control"), "no-store");
+    assert_eq!(
+        (page.header("cache-control"), page.header("x-content-type-options")),
+        ("no-store", "nosniff")
+    );
     let url = app.metrics_url();
     for path in ["/", "/metrics/", "/metrics/x", "/Metrics", "//metrics", "/user", "/login", "/health/live"] {
         assert_eq!(send(app.http.get(format!("{url}{path}"))).await.status, 404, "{path}");
     }
     assert_eq!(send(app.http.get(format!("{url}/metrics?name=x"))).await.status, 200);
-    for method in ["POST", "PUT", "DELETE", "OPTIONS", "BREW"] {
+    for method in ["POST", "PUT", "DELETE", "OPTIONS", "TRACE", "BREW"] {
         let method = reqwest::Method::from_bytes(method.as_bytes()).unwrap();
         let answer = send(app.http.request(method.clone(), format!("{url}/metrics"))).await;
         assert_eq!((answer.status, answer.header("allow")), (405, "GET,HEAD"), "{method}");

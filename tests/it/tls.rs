@@ -14,7 +14,7 @@ fn openssl(folder: &Path, arguments: &str) {
 }
 
 /// A certificate authority of the name, and a certificate for `localhost` that it vouches for.
-fn certify(folder: &Path, name: &str) {
+pub fn certify(folder: &Path, name: &str) {
     std::fs::write(folder.join("extensions"), EXTENSIONS).unwrap();
     for (name, kind) in [(name, "ca"), ("server", "server")] {
         let key = format!("{name}.key");

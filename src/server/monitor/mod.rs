@@ -8,7 +8,7 @@ use super::{BACKLOG, StartError, bound};
 use crate::app::App;
 use crate::metrics::{Metrics, PAGE_TYPE};
 use axum::body::Body;
-use axum::http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE};
+use axum::http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
 use axum::http::{HeaderValue, Method, Request, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use futures_util::future::{Ready, ready};
@@ -97,6 +97,7 @@ fn answer(app: &App, method: &Method, path: &str) -> Response {
     let headers = [
         (CONTENT_TYPE, HeaderValue::from_static(PAGE_TYPE)),
         (CACHE_CONTROL, HeaderValue::from_static("no-store")),
+        (X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
     ];
     (headers, Body::from(app.metrics.page())).into_response()
 }

@@ -3,6 +3,7 @@
 
 mod app;
 mod callers;
+mod collector;
 mod database;
 mod frames;
 mod in_order;
@@ -18,6 +19,7 @@ mod wire;
 
 pub use app::{NOW, TestApp};
 pub use callers::{Account, Answer, ByApiKey, ByPassword, ByToken, Caller, all_at_once, send};
+pub use collector::Collector;
 pub use database::{Database, count, database, new_db, open_at, open_db, stored};
 pub use frames::{Frame, Frames, Kind, block};
 pub use in_order::{as_asked, in_order, method, path};

@@ -25,7 +25,9 @@ impl Program {
     /// `claviger` with these arguments, free of this process's own settings.
     pub fn command(arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_claviger"));
-        for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("CLAVIGER_")) {
+        for (name, _) in
+            std::env::vars().filter(|(name, _)| name.starts_with("CLAVIGER_") || name.starts_with("OTEL_"))
+        {
             command.env_remove(name);
         }
         command.env("NOTE_STATEMENTS", statement_notes());

@@ -18,6 +18,7 @@ use claviger::config::{Config, resolve};
 use claviger::db::Db;
 use claviger::keys::schedule::Policy;
 use claviger::keys::{self, Keyring};
+use claviger::metrics::Metrics;
 use claviger::password_pool::PasswordPool;
 use claviger::{routes, status};
 use claviger_crypto::jws::{SigningKey, VerifyingKey};
@@ -171,13 +172,15 @@ impl Server {
         let config = config(&folder)?;
         let clock = Arc::new(AtomicI64::new(NOW));
         let now = Timestamp::from_micros(NOW);
-        let db = Db::open(&config, now)?;
+        // What is counted for an operator is part of the cost.
+        let metrics = Arc::new(Metrics::new(routes::vocabulary(&config)));
+        let db = Db::open_counted(&config, now, metrics.clone())?;
         let master = keys::master::obtain(&config.master_key, true)?;
         let (policy, (writer, keyring)) = (Policy::of(&config), Keyring::new());
         let origin = Origin { actor: Actor::System, address: None, request_id: id::uuid_v7(now, [0; 10]) };
         keys::flow::adopt_first(&db, &master, &policy, &SigningKey::import(RS256)?, &origin, now).await?;
         keys::flow::reload(&db, &master, &policy, &writer).await?;
-        let passwords = PasswordPool::start(config.hash)?;
+        let passwords = PasswordPool::start_counted(config.hash, metrics)?;
         let manual = Clock::Manual(clock.clone());
         let app = Arc::new(App::new(config, db, keyring, Secrets::of(&master), passwords, manual));
         status::flow::refresh(&app.db, &app.statuses, now).await?;
