@@ -10,10 +10,12 @@ mod commands;
 mod config;
 mod database;
 mod doctor;
+mod health;
 mod import;
 mod key;
 mod lines;
 mod logging;
+mod man;
 mod offline;
 mod progress;
 mod serve;
@@ -62,6 +64,8 @@ pub fn main() -> ExitCode {
         Some(("database", args)) => database::run(args),
         Some(("doctor", args)) => doctor::run(args),
         Some(("import", args)) => import::run(args),
+        Some(("health", args)) => health::run(args),
+        Some(("man", args)) => man::run(args),
         Some(("completions", args)) => Ok(completions(args)),
         _ => Err(ExitCode::from(WRONG)),
     };
@@ -87,10 +91,12 @@ pub fn command() -> Command {
         .subcommand(database::command())
         .subcommand(doctor::command())
         .subcommand(import::command())
+        .subcommand(health::command())
         .subcommand(
             leaf("completions", "Print a completion script for a shell", "claviger completions bash")
                 .arg(Arg::new("shell").value_name("SHELL").required(true).value_parser(value_parser!(Shell))),
         )
+        .subcommand(man::manual())
 }
 
 fn config_command() -> Command {

@@ -43,6 +43,7 @@ mod nodes;
 mod operators;
 mod outage;
 mod own_account;
+mod packages;
 mod passwords;
 mod pooler;
 mod program;
