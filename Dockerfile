@@ -42,6 +42,6 @@ EXPOSE 5000
 # SQLite's temporary files are the only others that are ever written.
 ENV CLAVIGER_LISTEN=0.0.0.0:5000 CLAVIGER_DATA_DIR=/data SQLITE_TMPDIR=/data
 STOPSIGNAL SIGTERM
-HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --start-interval=1s --retries=3 CMD ["claviger", "health"]
+HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --retries=3 CMD ["claviger", "health"]
 ENTRYPOINT ["claviger"]
 CMD ["serve"]

@@ -111,3 +111,45 @@ fn what_is_no_server_of_ours_is_not_healthy() {
         assert!(code == 1 && said.contains("not Claviger"), "{said}");
     });
 }
+
+/// A file of this repository.
+fn kept(path: &str) -> String {
+    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap()
+}
+
+#[test]
+fn packages_bear_the_version_of_the_program() {
+    let version = env!("CARGO_PKG_VERSION");
+    for (file, line) in [
+        ("Dockerfile", format!("org.opencontainers.image.version=\"{version}\"")),
+        ("contrib/compose.yaml", format!("image: claviger:{version}\n")),
+        ("docs/docker.md", format!("image: claviger:{version}\n")),
+        ("docs/quick-start.md", format!("claviger-{version}-x86_64-unknown-linux-gnu.tar.gz\n")),
+        ("CHANGELOG.md", format!("## {version} ")),
+    ] {
+        assert!(kept(file).contains(&line), "{file}: {line}");
+    }
+}
+
+/// The variables that packages set are settings, and good ones.
+#[test]
+fn the_settings_of_packages_are_good() {
+    let folder = tempfile::tempdir().unwrap();
+    let value = |file: &str, name: &str| -> String {
+        let text = kept(file);
+        let after = text.split(&format!("{name}=")).nth(1).unwrap_or_else(|| panic!("{file}: {name}"));
+        after.split_whitespace().next().unwrap().to_owned()
+    };
+    let mut command = Program::command(&["config", "check"]);
+    for name in ["CLAVIGER_LISTEN", "CLAVIGER_DATA_DIR"] {
+        command.env(name, value("Dockerfile", name));
+    }
+    command.env("CLAVIGER_ISSUER", "https://auth.example.org").env("CLAVIGER_TRUSTED_PROXIES", "");
+    let url = kept("contrib/compose.yaml");
+    let url = url.split("CLAVIGER_DATABASE_URL: ").nth(1).unwrap().lines().next().unwrap();
+    let (before, after) = (url.split("${").next().unwrap(), url.split('}').nth(1).unwrap());
+    command.env("CLAVIGER_DATABASE_URL", format!("{before}secret{after}"));
+    let output = command.current_dir(folder.path()).output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success() && said.is_empty(), "{said}");
+}
