@@ -13,10 +13,12 @@ mod config;
 mod database;
 mod doctor;
 mod export;
+mod health;
 mod import;
 mod key;
 mod lines;
 mod logging;
+mod man;
 mod offline;
 mod progress;
 mod serve;
@@ -67,6 +69,8 @@ pub fn main() -> ExitCode {
         Some(("doctor", args)) => doctor::run(args),
         Some(("import", args)) => import::run(args),
         Some(("export", args)) => export::run(args),
+        Some(("health", args)) => health::run(args),
+        Some(("man", args)) => man::run(args),
         Some(("completions", args)) => Ok(completions(args)),
         _ => Err(ExitCode::from(WRONG)),
     };
@@ -94,10 +98,12 @@ pub fn command() -> Command {
         .subcommand(doctor::command())
         .subcommand(import::command())
         .subcommand(export::command())
+        .subcommand(health::command())
         .subcommand(
             leaf("completions", "Print a completion script for a shell", "claviger completions bash")
                 .arg(Arg::new("shell").value_name("SHELL").required(true).value_parser(value_parser!(Shell))),
         )
+        .subcommand(man::manual())
 }
 
 fn config_command() -> Command {

@@ -78,6 +78,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("tower_http::", &["routes.rs"]),
     ("rusqlite::", &["db/"]),
     ("clap::", &["cli/"]),
+    ("clap_mangen::", &["cli/man.rs"]),
     ("indicatif::", &["cli/progress.rs"]),
     ("idna::", &["base/"]),
     ("caseless::", &["base/"]),

@@ -174,6 +174,6 @@ fn number(member: Option<String>) -> Result<Vec<u8>, KeyError> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 #[path = "earlier_tests.rs"]
 mod tests;
