@@ -3,9 +3,9 @@
 //! All servers on a database may do all of this at once. Each looks first and decides; what it writes
 //! holds only if the keys are still in the states it saw.
 
-mod examine;
+mod master;
 
-pub use examine::{is_of, not_opened};
+pub use master::{expect_opens, expect_same, is_of, not_opened, opens, tag};
 
 use super::schedule::{self, Life, Policy, Step, Turn};
 use super::store::{self, Lives, New};
@@ -14,7 +14,6 @@ use crate::audit::{self, Event, Kind, Origin};
 use crate::base::time::Timestamp;
 use crate::db::{self, Db, Tx};
 use claviger_crypto::jws::SigningKey;
-use claviger_crypto::mac::MacKey;
 use claviger_crypto::seal::MasterKey;
 use std::sync::Arc;
 use std::time::Duration;
@@ -183,42 +182,6 @@ pub async fn rotate(
     let event = told(origin, now, Kind::KeyRotate, &kid, why);
     record(db, vec![event], move |tx| store::ask(tx, &kid, now)).await?;
     Ok(schedule::turn(&look(db).await?, policy))
-}
-
-/// Whether a master key opens a sealed private key that is stored under this id.
-pub fn opens(master: &MasterKey, kid: &str, sealed: &[u8]) -> bool {
-    master.open(&purpose(kid), sealed).is_ok()
-}
-
-/// The tag by which a database knows its master key.
-pub fn tag(master: &MasterKey) -> [u8; 32] {
-    MacKey::new(*master.derive("master-key-tag")).tag(&[])
-}
-
-/// Makes sure that all servers of a database have the same master key; the first one's is it.
-///
-/// # Errors
-/// [`Error::Master`] if it is another.
-pub async fn expect_same(db: &Db, master: &MasterKey) -> Result<(), Error> {
-    let tag = tag(master);
-    let begun_with = db.write::<_, Error, _>(move |tx| Ok(store::master_tag(tx, &tag)?)).await?;
-    if begun_with == tag {
-        return Ok(());
-    }
-    Err(Error::Master(
-        "this database was begun with another master key. Give all its servers the same one (master.key in the data \
-         folder of the first, --master-key-file or CLAVIGER_MASTER_KEY)"
-            .into(),
-    ))
-}
-
-/// Makes sure that this is the master key that the signing keys are sealed with.
-///
-/// # Errors
-/// [`Error::Master`] if it is another.
-pub async fn expect_opens(db: &Db, master: &MasterKey) -> Result<(), Error> {
-    let keys = list(db).await?;
-    keys.iter().filter(|key| key.life.state == State::Active).try_for_each(|key| open(master, key).map(drop))
 }
 
 /// Makes a key from elsewhere the next one, in place of the present one; with `activate`, it signs as soon as

@@ -10,6 +10,7 @@ mod failure;
 mod hosts;
 mod session;
 mod statement;
+mod target;
 mod tls;
 mod values;
 mod worker;
@@ -24,14 +25,13 @@ use crate::metrics::{Id, Metrics};
 use access::Access;
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 use decision::Decision;
-use session::Target;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
+use target::Target;
 use tokio::sync::oneshot;
-use tokio_postgres::config::TargetSessionAttrs;
 use worker::Worker;
 
 /// Most transactions waiting for a thread; past that callers are told to come back.
@@ -55,9 +55,6 @@ const MIGRATIONS: Duration = Duration::from_secs(60);
 
 /// The longest that a backup may take.
 const SNAPSHOT: Duration = Duration::from_secs(86_400);
-
-/// How long the system tries to reach a host that does not answer.
-const UNACKNOWLEDGED: Duration = Duration::from_secs(3);
 
 type Task = Box<dyn FnOnce(&mut Worker) + Send>;
 
@@ -184,7 +181,7 @@ impl Postgres {
         patience: Duration,
         metrics: &Arc<Metrics>,
     ) -> Result<Self, Error> {
-        let target = target(url, read_only, patience)?;
+        let target = Target::of(url, read_only, patience)?;
         let (queue, tasks) = bounded::<Task>(QUEUE);
         let (looks, looking) = bounded::<Task>(QUEUE);
         let looks = (threads > 1).then_some(looks);
@@ -381,31 +378,4 @@ fn serve(mut worker: Worker, tasks: &Receiver<Task>, metrics: &Metrics) {
         metrics.lower(Id::PostgresThreadsBusy, 1);
     }
     worker.end();
-}
-
-fn target(url: &DatabaseUrl, read_only: bool, statement: Duration) -> Result<Target, Error> {
-    let mut config = (*url.connect).clone();
-    if config.get_application_name().is_none() {
-        // A command is told by its name from the servers, which a copy asks for.
-        config.application_name(if statement == PATIENCE { "claviger" } else { "claviger-command" });
-    }
-    let patience = config.get_connect_timeout().copied();
-    if config.get_tcp_user_timeout().is_none() {
-        config.tcp_user_timeout(UNACKNOWLEDGED);
-        config.keepalives_idle(Duration::from_secs(10));
-        config.keepalives_interval(Duration::from_secs(3));
-        config.keepalives_retries(3);
-    }
-    // Of several hosts the one that takes changes; a server that has become a standby is left.
-    if !read_only {
-        config.target_session_attrs(TargetSessionAttrs::ReadWrite);
-    }
-    Ok(Target {
-        hosts: hosts::each(&config),
-        last: Arc::default(),
-        tls: tls::connector(url)?,
-        patience,
-        statement,
-        pooled: Arc::default(),
-    })
 }

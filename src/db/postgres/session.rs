@@ -9,39 +9,23 @@
 use super::access::Access;
 use super::failure::{Failure, Then, chain};
 use super::statement::{answered, changed, guarded, locking};
+use super::target::Target;
 use super::values::check;
 use crate::db::{Error, Lock, Value};
 use futures_util::future::{join3, try_join_all};
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::runtime::Runtime;
 use tokio::task::JoinHandle;
 use tokio_postgres::{Client, Config, Row, SimpleQueryMessage, Statement};
-use tokio_postgres_rustls::MakeRustlsConnect;
 
 /// How much longer than a statement may run an answer may take, until the connection counts as lost.
 const GRACE: Duration = Duration::from_millis(500);
 
 /// How long saying goodbye may take.
 const GOODBYE: Duration = Duration::from_millis(200);
-
-/// Where to connect.
-#[derive(Clone)]
-pub(super) struct Target {
-    /// The servers, each by itself.
-    pub(super) hosts: Vec<Config>,
-    /// Which of them answered last, and is asked first.
-    pub(super) last: Arc<AtomicUsize>,
-    pub(super) tls: MakeRustlsConnect,
-    /// How long connecting to one may take, where the operator has said so.
-    pub(super) patience: Option<Duration>,
-    /// The longest that a statement may run, by the server's watch: nobody waits for longer.
-    pub(super) statement: Duration,
-    /// Whether a pooler was noticed, on any of the connections.
-    pub(super) pooled: Arc<AtomicBool>,
-}
 
 /// How far the transaction at work is.
 enum Stage {

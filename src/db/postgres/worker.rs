@@ -7,7 +7,8 @@
 use super::access::Access;
 use super::decision::Decision;
 use super::failure::{Failure, Then};
-use super::session::{Session, Target};
+use super::session::Session;
+use super::target::Target;
 use crate::base::random;
 use crate::db::tx::On;
 use crate::db::{Error, Tx};
