@@ -10,6 +10,7 @@ pub(crate) mod rate;
 mod rules;
 
 pub use gather::gather;
+pub use gather::own::{ask_own, within_reach};
 
 use crate::base::time::Timestamp;
 use facts::Facts;

@@ -1,7 +1,7 @@
 //! What packages need of the program: manual pages made from the command line, and a health check that needs no
 //! other client.
 
-use crate::harness::{Program, free_port};
+use crate::harness::{Certificate, Program, free_port};
 use clap::Command as Clap;
 use claviger::config::raw::SETTINGS;
 use std::fs;
@@ -20,7 +20,12 @@ fn follow(command: &Clap, words: &[&str], folder: &Path) -> usize {
     }
     assert!(plain.contains(&format!(".SH SYNOPSIS\n{} ", words.join(" "))), "{name}");
     for flag in command.get_arguments().filter_map(|arg| arg.get_long()) {
-        assert!(plain.lines().any(|line| line.starts_with(&format!("--{flag}"))), "{name}: --{flag}");
+        // Behind its short form, if it has one.
+        let is_it = |line: &str| {
+            let options = line.split_once(" \\fI").map_or(line, |(options, _)| options);
+            line.starts_with('-') && options.split(", ").any(|option| option == format!("--{flag}"))
+        };
+        assert!(plain.lines().any(is_it), "{name}: --{flag}");
     }
     let below = command.get_subcommands().map(|sub| {
         assert!(
@@ -93,6 +98,23 @@ fn health_asks_the_server_of_these_settings() {
 
     let (code, _, said) = health(&format!("127.0.0.1:{}", free_port()), &[]);
     assert!(code == 1 && said.contains("does not answer") && said.contains("Does the server run"), "{said}");
+}
+
+#[test]
+fn health_knows_a_server_over_tls_by_its_certificate() {
+    let (certificate, other) = (Certificate::of_days(90), Certificate::of_days(90));
+    let folder = tempfile::tempdir().unwrap();
+    let (flags, others) = (certificate.flags(), other.flags());
+    let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
+    let others: Vec<&str> = others.iter().map(String::as_str).collect();
+    let issuer = ["--issuer", "https://auth.example.org"];
+    let program = Program::serve(folder.path(), &[&issuer, &flags[..]].concat());
+    let address = program.address.to_string();
+    assert_eq!(health(&address, &[&flags[..], &["--live"]].concat()), (0, "live\n".into(), String::new()));
+    let (code, _, said) = health(&address, &others);
+    assert!(code == 1 && said.contains("it is not the configured certificate"), "{said}");
+    let (code, _, said) = health(&address, &[]);
+    assert!(code == 1 && said.contains("not Claviger"), "plain HTTP: {said}");
 }
 
 #[test]

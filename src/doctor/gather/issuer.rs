@@ -1,12 +1,12 @@
 //! What answers where the server listens, and at the issuer's URL.
 
-use super::tls::{self, Seen};
+use super::own;
+use super::tls::{self, Trust};
 use super::web::{Asked, ask};
 use crate::base::time::Clock;
 use crate::config::{AddressHeader, Config};
 use crate::doctor::facts::{Answer, Issuer, Listener, Looked};
 use crate::keys::JWK_SET_PATH;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use url::Url;
 
 /// A client's address that is none. A server that takes the word of who sends it refuses the request.
@@ -22,14 +22,8 @@ pub(super) async fn look(config: &Config, clock: &Clock) -> (Listener, Issuer) {
     tokio::join!(listener(config, clock), issuer(config, clock))
 }
 
-/// The server speaks plain HTTP where it listens, and is asked there by one who stands beside it.
 async fn listener(config: &Config, clock: &Clock) -> Listener {
-    let none = Err("there is no TLS here".to_owned());
-    let base = format!("http://{}", beside(config.listen));
-    let get = async |path: &str| match Url::parse(&format!("{base}{path}")) {
-        Ok(url) => ask(&url, None, &none, clock).await,
-        Err(error) => Asked { answer: Err(error.to_string()), own: None, seen: Seen::default() },
-    };
+    let get = async |path: &str| own::asked(config, path, clock).await;
     let (jwk_set, ready, described) =
         tokio::join!(get(JWK_SET_PATH), get("/health/ready"), get("/openapi.json"));
     Listener {
@@ -38,16 +32,6 @@ async fn listener(config: &Config, clock: &Clock) -> Listener {
         ready: ready.answer,
         version: version(&described.answer),
     }
-}
-
-/// Where a server that listens everywhere is reached from here.
-fn beside(listen: SocketAddr) -> SocketAddr {
-    let ip = match listen.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
-        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
-        ip => ip,
-    };
-    SocketAddr::new(ip, listen.port())
 }
 
 /// What the API's description says.
@@ -71,11 +55,12 @@ async fn issuer(config: &Config, clock: &Clock) -> Issuer {
         Ok(url) => url,
         Err(error) => return failed(error.to_string()),
     };
-    let roots = if url.scheme() == "https" { tls::roots() } else { Err("there is no TLS here".to_owned()) };
-    let Asked { answer: jwk_set, own, seen } = ask(&url, None, &roots, clock).await;
+    let https = url.scheme() == "https";
+    let trust = if https { tls::roots().map(Trust::Roots) } else { Err("there is no TLS here".to_owned()) };
+    let Asked { answer: jwk_set, own, seen } = ask(&url, None, &trust, clock).await;
     let again = async {
         match &jwk_set {
-            Ok(_) => ask(&url, Some(no_address(config.client_address_header)), &roots, clock).await.answer,
+            Ok(_) => ask(&url, Some(no_address(config.client_address_header)), &trust, clock).await.answer,
             Err(why) => Err(why.clone()),
         }
     };
@@ -99,19 +84,4 @@ async fn plain(url: &Url, clock: &Clock) -> Option<Answer> {
     let mut plain = url.clone();
     plain.set_scheme("http").ok()?;
     ask(&plain, None, &Err("there is no TLS here".to_owned()), clock).await.answer.ok()
-}
-
-#[cfg(test)]
-#[allow(clippy::unwrap_used)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_listener_for_all_is_asked_on_loopback() {
-        for (listen, expected) in
-            [("0.0.0.0:5000", "127.0.0.1:5000"), ("[::]:5000", "[::1]:5000"), ("10.0.0.1:80", "10.0.0.1:80")]
-        {
-            assert_eq!(beside(listen.parse().unwrap()).to_string(), expected);
-        }
-    }
 }

@@ -3,6 +3,7 @@
 mod flow;
 mod folder;
 mod issuer;
+pub(super) mod own;
 mod process;
 mod store;
 mod tls;

@@ -1,12 +1,15 @@
-//! TLS to the issuer as its callers have it, with a look at the certificate whether it is believed or not.
+//! TLS to the issuer as its callers have it, and to the server itself by its certificate, with a look at the certificate
+//! whether it is believed or not.
 
 use crate::base::time::Timestamp;
 use crate::doctor::facts::Looked;
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::aws_lc_rs;
+use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature};
+use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio_rustls::TlsConnector;
 use x509_cert::der::Decode as _;
@@ -20,11 +23,32 @@ pub(super) struct Seen {
     pub(super) refused: Option<String>,
 }
 
-/// Believes what the system's certificates vouch for, and remembers what it saw.
+/// Whose certificate is believed.
+#[derive(Clone, Debug)]
+pub(super) enum Trust {
+    /// Whom these vouch for.
+    Roots(Arc<RootCertStore>),
+    /// This one alone, whatever name it bears and however old it is.
+    Exactly(CertificateDer<'static>),
+}
+
+/// Believes what it trusts, and remembers what it saw.
 #[derive(Debug)]
 pub(super) struct Witness {
-    verifier: Arc<WebPkiServerVerifier>,
+    judge: Judge,
+    provider: Arc<CryptoProvider>,
     seen: Mutex<Seen>,
+}
+
+#[derive(Debug)]
+enum Judge {
+    Roots(Arc<WebPkiServerVerifier>),
+    Exactly(CertificateDer<'static>),
+}
+
+/// The first certificate of a file: the server's own.
+pub(super) fn certificate(file: &Path) -> Looked<CertificateDer<'static>> {
+    CertificateDer::from_pem_file(file).map_err(|error| format!("{}: {error}", file.display()))
 }
 
 /// The system's certificates; `SSL_CERT_FILE` names others.
@@ -38,12 +62,17 @@ pub(super) fn roots() -> Looked<Arc<RootCertStore>> {
 }
 
 /// What makes one connection, and sees its certificate.
-pub(super) fn connector(roots: Arc<RootCertStore>) -> Looked<(TlsConnector, Arc<Witness>)> {
+pub(super) fn connector(trust: Trust) -> Looked<(TlsConnector, Arc<Witness>)> {
     let failed = |error: &dyn std::fmt::Display| format!("TLS cannot be set up: {error}");
     let provider = Arc::new(aws_lc_rs::default_provider());
-    let verifier = WebPkiServerVerifier::builder_with_provider(roots, provider.clone()).build();
-    let verifier = verifier.map_err(|error| failed(&error))?;
-    let witness = Arc::new(Witness { verifier, seen: Mutex::default() });
+    let judge = match trust {
+        Trust::Roots(roots) => {
+            let verifier = WebPkiServerVerifier::builder_with_provider(roots, provider.clone()).build();
+            Judge::Roots(verifier.map_err(|error| failed(&error))?)
+        }
+        Trust::Exactly(certificate) => Judge::Exactly(certificate),
+    };
+    let witness = Arc::new(Witness { judge, provider: provider.clone(), seen: Mutex::default() });
     let config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(|error| failed(&error))?
@@ -80,7 +109,11 @@ impl ServerCertVerifier for Witness {
         status: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
-        let verified = self.verifier.verify_server_cert(certificate, between, name, status, now);
+        let verified = match &self.judge {
+            Judge::Roots(verifier) => verifier.verify_server_cert(certificate, between, name, status, now),
+            Judge::Exactly(own) if own == certificate => Ok(ServerCertVerified::assertion()),
+            Judge::Exactly(_) => Err(rustls::Error::General("it is not the configured certificate".into())),
+        };
         let refused = verified.as_ref().err().map(ToString::to_string);
         *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = Seen { ends: ends(certificate), refused };
         verified
@@ -92,7 +125,7 @@ impl ServerCertVerifier for Witness {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.verifier.verify_tls12_signature(message, certificate, signed)
+        verify_tls12_signature(message, certificate, signed, &self.provider.signature_verification_algorithms)
     }
 
     fn verify_tls13_signature(
@@ -101,10 +134,10 @@ impl ServerCertVerifier for Witness {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.verifier.verify_tls13_signature(message, certificate, signed)
+        verify_tls13_signature(message, certificate, signed, &self.provider.signature_verification_algorithms)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.verifier.supported_verify_schemes()
+        self.provider.signature_verification_algorithms.supported_schemes()
     }
 }

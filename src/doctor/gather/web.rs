@@ -1,6 +1,6 @@
 //! One HTTP request: what was answered, over what.
 
-use super::tls::{self, Seen};
+use super::tls::{self, Seen, Trust};
 use crate::base::time::Clock;
 use crate::doctor::facts::{Answer, Looked};
 use futures_util::future::join;
@@ -9,9 +9,7 @@ use hyper::body::Bytes;
 use hyper::client::conn::http1;
 use hyper::header::{CONNECTION, HOST, USER_AGENT};
 use hyper_util::rt::TokioIo;
-use rustls::RootCertStore;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
@@ -32,15 +30,22 @@ pub(super) struct Asked {
     pub(super) seen: Seen,
 }
 
-/// Asks for `url`, over TLS by `roots` where it is https, with one more header perhaps.
+impl Asked {
+    /// Nothing, for this reason.
+    pub(super) fn not(why: String) -> Self {
+        Self { answer: Err(why), own: None, seen: Seen::default() }
+    }
+}
+
+/// Asks for `url`, over TLS by `trust` where it is https, with one more header perhaps.
 pub(super) async fn ask(
     url: &Url,
     header: Option<(&'static str, &'static str)>,
-    roots: &Looked<Arc<RootCertStore>>,
+    trust: &Looked<Trust>,
     clock: &Clock,
 ) -> Asked {
-    let mut asked = Asked { answer: Err("nothing was asked".into()), own: None, seen: Seen::default() };
-    let done = tokio::time::timeout(LIMIT, reach(url, header, roots, clock, &mut asked)).await;
+    let mut asked = Asked::not("nothing was asked".into());
+    let done = tokio::time::timeout(LIMIT, reach(url, header, trust, clock, &mut asked)).await;
     asked.answer = done.unwrap_or_else(|_| Err(format!("no answer within {} s", LIMIT.as_secs())));
     asked
 }
@@ -48,7 +53,7 @@ pub(super) async fn ask(
 async fn reach(
     url: &Url,
     header: Option<(&'static str, &'static str)>,
-    roots: &Looked<Arc<RootCertStore>>,
+    trust: &Looked<Trust>,
     clock: &Clock,
     asked: &mut Asked,
 ) -> Looked<Answer> {
@@ -58,7 +63,7 @@ async fn reach(
     if url.scheme() != "https" {
         return exchange(stream, request, clock).await;
     }
-    let (connector, witness) = tls::connector(roots.clone()?)?;
+    let (connector, witness) = tls::connector(trust.clone()?)?;
     let shaken = connector.connect(tls::name(url.host_str().unwrap_or_default())?, stream).await;
     asked.seen = witness.seen();
     exchange(shaken.map_err(|error| error.to_string())?, request, clock).await
