@@ -187,6 +187,18 @@ def complain(bill):
         sys.exit(f"the bill of materials is not whole: {faults}")
 
 
+def usual_text(package):
+    """The text of a package's licence where it brings none: Apache's is the same for all, MIT's names the authors."""
+    choices = set(re.split(r"[ ()/]+", spdx(package)))
+    if "Apache-2.0" in choices and "AND" not in choices:
+        return (ROOT / "LICENSE-APACHE").read_text().strip()
+    if choices == {"MIT"} and package["authors"]:
+        holders = ", ".join(re.sub(r" <.*>", "", author) for author in package["authors"])
+        own = (ROOT / "LICENSE-MIT").read_text().strip()
+        return re.sub(r"Copyright \(c\) .*", f"Copyright (c) {holders}", own)
+    return None
+
+
 def licences(found, inside):
     """Every licence text of what is compiled in, each once, with the packages that it belongs to."""
     texts, without = {}, []
@@ -198,7 +210,11 @@ def licences(found, inside):
         files = sorted(file for place in places if place.is_dir() for file in place.iterdir()
                        if file.is_file() and LICENCE_FILES.match(file.name))
         if not files:
-            without.append(f"{name} ({spdx(package)})")
+            text = usual_text(package)
+            if text is None:
+                without.append(f"{name} ({spdx(package)})")
+            else:
+                texts.setdefault(text, []).append(f"{name} ({spdx(package)}): the usual text, as it comes without one")
         for file in files:
             text = file.read_text(errors="replace").replace("\r\n", "\n").strip()
             texts.setdefault(text, []).append(f"{name} ({spdx(package)}): {file.name}")
