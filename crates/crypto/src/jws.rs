@@ -15,8 +15,8 @@ pub const MAX_TOKEN_LENGTH: usize = 8 * 1024;
 /// Why a token is refused.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    /// Longer than such a token may be.
-    #[error("it is longer than such a token may be")]
+    /// Over [`MAX_TOKEN_LENGTH`].
+    #[error("it is longer than 8 kB")]
     TooLong,
     /// Not three base64url parts, or the header is not the JSON object we write.
     #[error("it is not a well-formed token: {0}")]
