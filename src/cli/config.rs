@@ -1,6 +1,6 @@
 //! `claviger config check|show`.
 
-use super::{WRONG, checked, print, serving};
+use super::{WRONG, checked, print, serving, wrong};
 use crate::base::time::Clock;
 use crate::config::MasterKeySource;
 use crate::config::raw::{Source, find};
@@ -24,15 +24,11 @@ fn check(args: &ArgMatches) -> Result<ExitCode, ExitCode> {
     if let MasterKeySource::File(_) = config.master_key
         && let Err(error) = keys::master::obtain(&config.master_key, false)
     {
-        eprintln!("error: {error}");
-        return Err(ExitCode::from(WRONG));
+        return Err(wrong(error));
     }
     match server::tls::check(&config, Clock::System.now()) {
         Ok(remarks) => remarks.iter().for_each(|remark| eprintln!("warning: {remark}")),
-        Err(error) => {
-            eprintln!("error: {error}");
-            return Err(ExitCode::from(WRONG));
-        }
+        Err(error) => return Err(wrong(error)),
     }
     let posture = if config.dev { "dev; not for production" } else { "production" };
     print(format_args!("The settings are good. Posture: {posture}.\n"));

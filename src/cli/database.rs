@@ -2,7 +2,7 @@
 
 use super::progress::Progress;
 use super::table::Table;
-use super::{WRONG, failed, group, leaf};
+use super::{WRONG, failed, group, leaf, wrong};
 use crate::base::time::Clock;
 use crate::db::copy::{Compared, Copying, Location};
 use clap::{Arg, ArgMatches, Command};
@@ -75,10 +75,8 @@ fn location(args: &ArgMatches, name: &str) -> Result<Location, ExitCode> {
     if given == "-" {
         std::io::stdin().lock().read_line(&mut line).map_err(failed)?;
     }
-    Location::parse(if given == "-" { line.trim() } else { given }).map_err(|fault| {
-        eprintln!("error: --{name}: {fault}");
-        ExitCode::from(WRONG)
-    })
+    Location::parse(if given == "-" { line.trim() } else { given })
+        .map_err(|fault| wrong(format!("--{name}: {fault}")))
 }
 
 async fn copied(from: &Location, to: &Location) -> Result<Vec<Compared>, String> {

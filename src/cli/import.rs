@@ -5,7 +5,7 @@ mod source;
 
 use super::offline::Offline;
 use super::progress::Reading;
-use super::{REFUSED, SHORT, WRONG, failed, leaf, print, with_settings};
+use super::{REFUSED, SHORT, failed, leaf, print, with_settings, wrong};
 use crate::accounts::Made;
 use crate::app::Cx;
 use crate::base::random;
@@ -146,7 +146,7 @@ fn given(args: &ArgMatches) -> Result<Given, ExitCode> {
         Role::named(role).filter(|_| given.contains('=')).map(|role| (role, column.to_owned())).ok_or_else(
             || {
                 let names: Vec<&str> = Role::ALL.map(Role::key).to_vec();
-                wrong(&format!(
+                wrong(format!(
                     "--column {given}: it takes NAME=COLUMN, with one of {} as NAME",
                     names.join(", ")
                 ))
@@ -165,11 +165,6 @@ fn given(args: &ArgMatches) -> Result<Given, ExitCode> {
         hash_config: text("firebase-hash").map(config).transpose()?,
         keep_without_password: args.get_flag("keep-without-password"),
     })
-}
-
-fn wrong(why: &str) -> ExitCode {
-    eprintln!("error: {why}");
-    ExitCode::from(WRONG)
 }
 
 /// An import under way.

@@ -2,7 +2,7 @@
 
 use super::offline::{Offline, read_only};
 use super::table::Table;
-use super::{WRONG, configuration, failed, print};
+use super::{WRONG, configuration, failed, print, secret, wrong};
 use crate::base::time::{Timestamp, parse_duration};
 use crate::config::Config;
 use crate::keys::earlier::{self, EarlierKey};
@@ -10,13 +10,8 @@ use crate::keys::schedule::{self, Life, Policy, Turn};
 use crate::keys::{self, Revoked, State, StoredKey};
 use clap::ArgMatches;
 use claviger_crypto::jws::SigningKey;
-use std::io::Read as _;
 use std::process::ExitCode;
 use std::time::Duration;
-use zeroize::Zeroizing;
-
-/// More than any key needs; the import itself says so of what is longer.
-const MAX_FILE: usize = 64 * 1024;
 
 /// No token of an earlier server is waited for any longer.
 const LONGEST_EARLIER: Duration = Duration::from_secs(400 * 86_400);
@@ -29,7 +24,9 @@ pub(super) fn run(args: &ArgMatches) -> Result<ExitCode, ExitCode> {
         "rotate" => rotate(&Offline::open(args)?)?,
         "revoke" => revoke(&Offline::open(args)?, text("kid"))?,
         "import" => {
-            let key = read(text("file")).map_err(failed)?;
+            let file = text("file");
+            let cannot = |error| failed(format!("the key {file} cannot be read: {error}"));
+            let key = secret::read(file.as_ref()).map_err(cannot)?;
             match args.get_one::<String>("verify-until") {
                 Some(until) => import_earlier(&Offline::open(args)?, &key, until)?,
                 None => import(&Offline::open(args)?, &key, args.get_flag("activate"))?,
@@ -79,20 +76,6 @@ fn then(key: &Life, keys: &[Life], policy: &Policy) -> String {
 pub(super) fn stored(config: &Config) -> Result<Vec<StoredKey>, String> {
     let (db, runtime) = read_only(config)?;
     runtime.block_on(keys::flow::list(&db)).map_err(|error| error.to_string())
-}
-
-/// A key, still as text.
-fn read(file: &str) -> Result<Zeroizing<String>, String> {
-    // Large enough that it never moves and leaves a copy behind.
-    let mut text = Zeroizing::new(String::with_capacity(MAX_FILE + 64));
-    let limit = MAX_FILE as u64;
-    let done = if file == "-" {
-        std::io::stdin().take(limit).read_to_string(&mut text)
-    } else {
-        std::fs::File::open(file).and_then(|opened| opened.take(limit).read_to_string(&mut text))
-    };
-    done.map_err(|error| format!("the key {file} cannot be read: {error}"))?;
-    Ok(text)
 }
 
 /// Asks for the next key's turn; makes the key if there is none.
@@ -154,10 +137,7 @@ fn import(offline: &Offline, text: &str, activate: bool) -> Result<(), ExitCode>
 
 /// Lets what a key of an earlier server signed be good until a date.
 fn import_earlier(offline: &Offline, text: &str, until: &str) -> Result<(), ExitCode> {
-    let (cx, wrong) = (&offline.cx, |why: &str| {
-        eprintln!("error: --verify-until {until}: {why}");
-        ExitCode::from(WRONG)
-    });
+    let (cx, wrong) = (&offline.cx, |why: &str| wrong(format!("--verify-until {until}: {why}")));
     let until = parse_duration(until).map(|time| cx.now.plus(time)).or_else(|| Timestamp::parse(until));
     let until =
         until.ok_or_else(|| wrong("write it like 2027-01-31T00:00:00Z, or 30d for 30 days from now"))?;

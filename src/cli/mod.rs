@@ -21,6 +21,7 @@ mod logging;
 mod man;
 mod offline;
 mod progress;
+mod secret;
 mod serve;
 mod session;
 mod table;
@@ -271,6 +272,12 @@ fn print(text: std::fmt::Arguments<'_>) {
 fn operator(now: Timestamp) -> Origin {
     let actor = Actor::Operator(format!("uid {}", rustix::process::getuid().as_raw()));
     Origin { actor, address: None, request_id: id::uuid_v7(now, random::bytes()) }
+}
+
+/// Prints what is wrong with how a command was called.
+fn wrong(why: impl std::fmt::Display) -> ExitCode {
+    eprintln!("error: {why}");
+    ExitCode::from(WRONG)
 }
 
 /// Prints why a command failed.

@@ -8,7 +8,7 @@ use crate::backup::sealed::{Key, Sealed};
 use crate::base::time::Clock;
 use crate::base::{id, random};
 use crate::cli::progress::Progress;
-use crate::cli::{WRONG, configuration, failed, operator, print};
+use crate::cli::{configuration, failed, operator, print, wrong};
 use crate::db::{Db, Place};
 use crate::keys;
 use crate::server::Signals;
@@ -26,10 +26,9 @@ pub(super) fn run(args: &ArgMatches) -> Result<ExitCode, ExitCode> {
     let path = args.get_one::<PathBuf>("dir").map(|dir| dir.join(file::dated(now)));
     let path = path.or_else(|| args.get_one::<String>("file").map(PathBuf::from)).unwrap_or_default();
     if path.as_os_str() == "-" && io::stdout().is_terminal() {
-        eprintln!(
-            "error: a backup is no text for a terminal. Name a file, or lead standard output elsewhere"
-        );
-        return Err(ExitCode::from(WRONG));
+        return Err(wrong(
+            "a backup is no text for a terminal. Name a file, or lead standard output elsewhere",
+        ));
     }
     let lock = locks::lock(args)?;
     let own = lock.key();

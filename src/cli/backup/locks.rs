@@ -3,24 +3,14 @@
 
 use crate::backup::sealed::{Key, Lock, Sealed};
 use crate::cli::ask::{ask, hidden};
-use crate::cli::{WRONG, failed};
+use crate::cli::{failed, secret, wrong};
 use crate::config::load;
 use clap::ArgMatches;
 use secrecy::{ExposeSecret as _, SecretString};
 use std::fmt::Display;
-use std::fs::File;
 use std::io::{self, IsTerminal as _, Read};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
-use zeroize::Zeroizing;
-
-/// The most bytes of a file with secrets.
-const MOST: usize = 1 << 16;
-
-fn wrong(why: impl Display) -> ExitCode {
-    eprintln!("error: {why}");
-    ExitCode::from(WRONG)
-}
 
 /// What a new backup is sealed with.
 pub(super) fn lock(args: &ArgMatches) -> Result<Lock, ExitCode> {
@@ -60,15 +50,15 @@ pub(super) fn key<R: Read>(args: &ArgMatches, sealed: &Sealed<R>) -> Result<Key,
 pub(super) fn identities(args: &ArgMatches) -> Result<Option<Key>, ExitCode> {
     let Some(path) = args.get_one::<PathBuf>("identity") else { return Ok(None) };
     let named = |why: &dyn Display| wrong(format!("--identity {}: {why}", path.display()));
-    let text = read(path).map_err(|error| named(&error))?;
+    let text = secret::read(path).map_err(|error| named(&error))?;
     Key::identities(&text).map(Some).map_err(|why| named(&why))
 }
 
 /// The passphrase of the file or the variable.
 fn given(args: &ArgMatches) -> Result<Option<SecretString>, ExitCode> {
     if let Some(path) = args.get_one::<PathBuf>("passphrase-file") {
-        let text =
-            read(path).map_err(|error| wrong(format!("--passphrase-file {}: {error}", path.display())))?;
+        let text = secret::read(path)
+            .map_err(|error| wrong(format!("--passphrase-file {}: {error}", path.display())))?;
         let first = text.lines().next().unwrap_or_default();
         return Ok(Some(SecretString::from(first)));
     }
@@ -83,17 +73,4 @@ fn typed(question: &str) -> Result<SecretString, ExitCode> {
         ));
     }
     hidden(|| ask(question)).map(SecretString::from)
-}
-
-/// A small file with a secret; `-` is standard input.
-fn read(path: &Path) -> io::Result<Zeroizing<String>> {
-    // Large enough that it never moves and leaves a copy behind.
-    let mut text = Zeroizing::new(String::with_capacity(MOST + 64));
-    let most = MOST as u64;
-    if path.as_os_str() == "-" {
-        io::stdin().take(most).read_to_string(&mut text)?;
-    } else {
-        File::open(path)?.take(most).read_to_string(&mut text)?;
-    }
-    Ok(text)
 }
