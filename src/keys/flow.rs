@@ -63,7 +63,7 @@ pub async fn reload(
     writer: &KeyringWriter,
 ) -> Result<bool, Error> {
     let old = writer.current();
-    let states = db.look(states).await?;
+    let states = db.look(store::states).await?;
     if old.as_ref().is_some_and(|old| old.made_of() == states) {
         return Ok(false);
     }
@@ -81,14 +81,6 @@ pub async fn reload(
         }
         // It was revoked meanwhile.
     }
-}
-
-/// The id and state of every key, in the order of their ids' bytes: a database may have another of its own.
-fn states(tx: &mut Tx<'_>) -> Result<Vec<(String, &'static str)>, db::Error> {
-    let mut states = store::states(tx)?;
-    states.extend(earlier::flow::ids(tx)?.into_iter().map(|kid| (kid, earlier::STATE)));
-    states.sort_unstable();
-    Ok(states)
 }
 
 fn open(master: &MasterKey, key: &StoredKey) -> Result<SigningKey, Error> {

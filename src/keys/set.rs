@@ -30,7 +30,7 @@ pub struct KeySet {
     rsa: Option<PublicJwk>,
     jwk_set: Prepared,
     earlier: EarlierKeys,
-    made_of: Vec<(String, &'static str)>,
+    made_of: Vec<(String, String)>,
     seen: Seen,
 }
 
@@ -117,15 +117,15 @@ impl KeySet {
     }
 
     /// The ids and states of the stored keys that it was made of, in the order of the ids.
-    pub(crate) fn made_of(&self) -> &[(String, &'static str)] {
+    pub(crate) fn made_of(&self) -> &[(String, String)] {
         &self.made_of
     }
 }
 
-fn made_of(stored: &[StoredKey], earlier: &[EarlierKey]) -> Vec<(String, &'static str)> {
-    let own = stored.iter().map(|key| (key.life.kid.clone(), key.life.state.name()));
+fn made_of(stored: &[StoredKey], earlier: &[EarlierKey]) -> Vec<(String, String)> {
+    let own = stored.iter().map(|key| (key.life.kid.clone(), key.life.state.name().to_owned()));
     let mut all: Vec<_> =
-        own.chain(earlier.iter().map(|key| (key.public.kid.clone(), earlier::STATE))).collect();
+        own.chain(earlier.iter().map(|key| (key.public.kid.clone(), earlier::STATE.to_owned()))).collect();
     all.sort_unstable();
     all
 }

@@ -103,10 +103,13 @@ pub(crate) fn stored_master_tag(tx: &mut Tx<'_>) -> Result<Option<Vec<u8>>, Erro
     tx.first(sql, &[], |row| row.get(0))
 }
 
-/// The id and state of every key.
-pub(crate) fn states(tx: &mut Tx<'_>) -> Result<Vec<(String, &'static str)>, Error> {
-    let sql = "SELECT kid, state FROM signing_keys";
-    tx.all(sql, &[], |row| Ok((row.get(0)?, state(&row.get::<String>(1)?)?.name())))
+/// The id and state of every key, those of earlier servers too, in the order of their ids' bytes: a database may have
+/// another of its own.
+pub(crate) fn states(tx: &mut Tx<'_>) -> Result<Vec<(String, String)>, Error> {
+    let sql = "SELECT kid, state FROM signing_keys UNION ALL SELECT kid, 'earlier' FROM earlier_keys";
+    let mut states = tx.all(sql, &[], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    states.sort_unstable();
+    Ok(states)
 }
 
 /// All keys, oldest first.

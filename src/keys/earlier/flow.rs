@@ -43,14 +43,6 @@ pub async fn list(db: &Db) -> Result<Vec<EarlierKey>, Error> {
     db.read(|tx| Ok(store::all(tx)?)).await
 }
 
-/// Their ids, for those who look whether the keys are the same still.
-///
-/// # Errors
-/// If the database fails.
-pub(in crate::keys) fn ids(tx: &mut Tx<'_>) -> Result<Vec<String>, db::Error> {
-    store::ids(tx)
-}
-
 /// Takes a key out. Says whether it was there.
 ///
 /// # Errors

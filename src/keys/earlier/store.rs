@@ -30,12 +30,6 @@ pub(super) fn all(tx: &mut Tx<'_>) -> Result<Vec<EarlierKey>, Error> {
     })
 }
 
-/// Their ids.
-pub(super) fn ids(tx: &mut Tx<'_>) -> Result<Vec<String>, Error> {
-    let sql = "SELECT kid FROM earlier_keys";
-    tx.all(sql, &[], |row| row.get(0))
-}
-
 /// Deletes a key. Says whether it was there.
 pub(super) fn delete(tx: &mut Tx<'_>, kid: &str) -> Result<bool, Error> {
     let sql = "DELETE FROM earlier_keys WHERE kid = $1";
