@@ -135,7 +135,7 @@ impl Db {
         T: Send + 'static,
         E: From<Error> + Send + 'static,
     {
-        self.write_within(Duration::ZERO, work).await
+        self.written(false, Duration::ZERO, work).await
     }
 
     /// The same where the caller can wait for so long, because others are known to come: an embedded database puts
@@ -149,17 +149,27 @@ impl Db {
         T: Send + 'static,
         E: From<Error> + Send + 'static,
     {
+        self.written(false, patience, work).await
+    }
+
+    /// `alone` as of [`Self::write_serializable`], `patience` as of [`Self::write_within`].
+    async fn written<T, E, F>(&self, alone: bool, patience: Duration, work: F) -> Result<T, E>
+    where
+        F: FnMut(&mut Tx<'_>) -> Result<T, E> + Send + 'static,
+        T: Send + 'static,
+        E: From<Error> + Send + 'static,
+    {
         let _span = self.traced();
         let started = self.metrics.start();
         let done = match &self.engine {
             Engine::Sqlite(engine) => engine.write(patience, work).await,
-            Engine::Postgres(engine) => engine.write(false, work).await,
+            Engine::Postgres(engine) => engine.write(alone, work).await,
         };
         self.metrics.observe_since(Id::DatabaseDuration, &[Operation::Write.at()], started);
         done
     }
 
-    /// The same, where one statement mostly does it all: `swap` is that statement, and `work` runs if it gave `None`.
+    /// The same as [`Self::write`], where one statement mostly does it all: `swap` is that statement, and `work` runs if it gave `None`.
     /// A server takes it in one round trip, with BEGIN and COMMIT in the same message.
     ///
     /// It is a compare-and-swap: after a lost answer it is run again, and gives `None` if it was kept. What `swap`
@@ -197,14 +207,7 @@ impl Db {
         T: Send + 'static,
         E: From<Error> + Send + 'static,
     {
-        let _span = self.traced();
-        let started = self.metrics.start();
-        let done = match &self.engine {
-            Engine::Sqlite(engine) => engine.write(Duration::ZERO, work).await,
-            Engine::Postgres(engine) => engine.write(true, work).await,
-        };
-        self.metrics.observe_since(Id::DatabaseDuration, &[Operation::Write.at()], started);
-        done
+        self.written(true, Duration::ZERO, work).await
     }
 
     /// Runs `work` on one consistent view of the data. It should read few rows: SQLite runs it in place.
