@@ -1,23 +1,11 @@
 //! HTTP/2 as no library would speak it: what two readers could read in two ways is refused, and floods end the
 //! connection that they come on.
 
-use crate::harness::{Certificate, Frame, Frames, Kind, Secure, TestApp, block};
+use crate::harness::{Certificate, Frame, Frames, GET, Kind, LOGIN, Secure, TestApp, block};
 
 const PROTOCOL_ERROR: u32 = 1;
 const REFUSED_STREAM: u32 = 7;
 const CANCEL: [u8; 4] = [0, 0, 0, 8];
-
-const GET: &[(&str, &str)] =
-    &[(":method", "GET"), (":scheme", "https"), (":path", "/health/live"), (":authority", "localhost")];
-
-/// A login whose body is still to come.
-const POST: &[(&str, &str)] = &[
-    (":method", "POST"),
-    (":scheme", "https"),
-    (":path", "/login"),
-    (":authority", "localhost"),
-    ("content-type", "application/json"),
-];
 
 async fn start() -> (Certificate, TestApp) {
     let certificate = Certificate::of_days(90);
@@ -91,7 +79,7 @@ async fn checklist_89_what_could_be_read_in_two_ways_is_refused() {
     // A body that is not as long as was said.
     for (length, data) in [("1", "{}"), ("3", "{}")] {
         let mut client = Frames::to(app.address(), &certificate, &[]).await;
-        let fields = [POST, &[("content-length", length)]].concat();
+        let fields = [LOGIN, &[("content-length", length)]].concat();
         client.send(Kind::Headers, 4, 1, &block(&fields)).await;
         client.send(Kind::Data, 1, 1, data.as_bytes()).await;
         let end = client.until(is_end).await.unwrap();
@@ -190,7 +178,7 @@ async fn more_requests_at_once_than_the_limit_may_be_sent_again() {
     // The client knows the limit, and does not care.
     client.until(|frame| frame.kind == Kind::Settings && frame.flags & 1 == 1).await.unwrap();
     for stream in 0..101 {
-        client.send(Kind::Headers, 4, 2 * stream + 1, &block(POST)).await;
+        client.send(Kind::Headers, 4, 2 * stream + 1, &block(LOGIN)).await;
     }
     let refused = client.until(is_end).await.unwrap();
     assert_eq!((refused.kind, refused.stream, refused.code()), (Kind::Reset, 201, REFUSED_STREAM));
@@ -207,7 +195,7 @@ async fn rapid_reset(app: &TestApp, certificate: &Certificate, heap: u32, seen: 
     while stream < 20_000 {
         let heap: Vec<u32> = (0..heap).map(|at| stream + 2 * at).collect();
         for id in &heap {
-            client.send(Kind::Headers, 4, *id, &block(POST)).await;
+            client.send(Kind::Headers, 4, *id, &block(LOGIN)).await;
         }
         if seen {
             client.send(Kind::Ping, 0, 0, &[7; 8]).await;

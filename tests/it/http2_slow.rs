@@ -1,19 +1,9 @@
 //! HTTP/2 clients that keep a connection for nothing: it is ended, and each other way of being slow has its limit too.
 
-use crate::harness::{Certificate, Frames, Kind, Secure, TestApp, block};
+use crate::harness::{Certificate, Frames, GET, Kind, LOGIN, Secure, TestApp, block};
 use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
-
-const GET: &[(&str, &str)] =
-    &[(":method", "GET"), (":scheme", "https"), (":path", "/health/live"), (":authority", "localhost")];
-const LOGIN: &[(&str, &str)] = &[
-    (":method", "POST"),
-    (":scheme", "https"),
-    (":path", "/login"),
-    (":authority", "localhost"),
-    ("content-type", "application/json"),
-];
 
 /// SETTINGS_INITIAL_WINDOW_SIZE: how much of each answer the client takes unasked.
 const WINDOW: u16 = 4;

@@ -1,6 +1,6 @@
 //! The end of a server over TLS: nobody is cut off who has begun to ask, by either protocol.
 
-use crate::harness::{Certificate, Frames, Kind, Program, Secure, TestApp, block};
+use crate::harness::{Certificate, Frames, Kind, LOGIN, Program, Secure, TestApp, block};
 use serde_json::json;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -9,14 +9,6 @@ use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
-
-const LOGIN: &[(&str, &str)] = &[
-    (":method", "POST"),
-    (":scheme", "https"),
-    (":path", "/login"),
-    (":authority", "localhost"),
-    ("content-type", "application/json"),
-];
 
 #[tokio::test]
 async fn requests_under_way_finish_and_what_comes_later_is_sent_elsewhere() {

@@ -62,6 +62,19 @@ impl Frame {
     }
 }
 
+/// Fields of a request for a page.
+pub const GET: &[(&str, &str)] =
+    &[(":method", "GET"), (":scheme", "https"), (":path", "/health/live"), (":authority", "localhost")];
+
+/// Fields of a login whose body is still to come.
+pub const LOGIN: &[(&str, &str)] = &[
+    (":method", "POST"),
+    (":scheme", "https"),
+    (":path", "/login"),
+    (":authority", "localhost"),
+    ("content-type", "application/json"),
+];
+
 /// A header block: each field as it stands, in no table (RFC 7541 §6.2.2).
 pub fn block(fields: &[(&str, &str)]) -> Vec<u8> {
     let mut bytes = Vec::new();

@@ -21,7 +21,7 @@ pub use app::{NOW, TestApp};
 pub use callers::{Account, Answer, ByApiKey, ByPassword, ByToken, Caller, all_at_once, send};
 pub use collector::Collector;
 pub use database::{Database, count, database, new_db, open_at, open_db, stored};
-pub use frames::{Frame, Frames, Kind, block};
+pub use frames::{Frame, Frames, GET, Kind, LOGIN, block};
 pub use in_order::{as_asked, in_order, method, path};
 pub use postgres::{
     Cluster, bare_database, keep_inside, on_postgres, settings, sqlite_only, statements_of, unprivileged,
