@@ -1,4 +1,4 @@
-//! The ground everything stands on: ids, time, randomness, e-mail addresses, JSON.
+//! The ground everything stands on: ids, time, randomness, e-mail addresses, JSON, trust.
 //!
 //! Knows nothing of HTTP, SQL or accounts.
 
@@ -9,3 +9,4 @@ pub mod random;
 pub mod recent;
 pub mod text;
 pub mod time;
+pub mod trust;

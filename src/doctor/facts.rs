@@ -220,4 +220,4 @@ impl Facts {
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::panic)]
 #[path = "facts_of_tests.rs"]
-mod of_tests;
+pub(super) mod of_tests;

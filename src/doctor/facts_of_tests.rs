@@ -5,6 +5,7 @@ use crate::base::time::Timestamp;
 use crate::config::raw::{Raw, Source, find};
 use crate::config::resolve;
 use crate::db::examine::Server;
+use crate::doctor::{Level, Outcome};
 use crate::keys::State;
 use claviger_crypto::jws::{KeyKind, RsaBits};
 use std::path::Path;
@@ -164,5 +165,14 @@ impl Facts {
         let refused = || Err("connection refused".to_owned());
         self.listener.is_taken = false;
         (self.listener.jwk_set, self.listener.ready, self.listener.version) = (refused(), refused(), None);
+    }
+}
+
+/// What was found, if anything.
+pub(in crate::doctor) fn found(outcome: Outcome) -> Vec<(Level, String)> {
+    match outcome {
+        Outcome::Found(findings) => findings.into_iter().map(|found| (found.level, found.what)).collect(),
+        Outcome::Fine(_) => Vec::new(),
+        other => panic!("{other:?}"),
     }
 }

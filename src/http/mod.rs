@@ -1,10 +1,11 @@
 //! What every route shares: problem documents, strict bodies and credentials, headers, the request's
-//! log line, and the description of routes. Knows no feature.
+//! log line, and the description of routes; and what this program needs as a client. Knows no feature.
 
 pub mod address;
 pub mod basic;
 pub mod bearer;
 pub mod body;
+pub mod client;
 pub mod document;
 pub mod edge;
 pub mod form;

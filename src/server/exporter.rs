@@ -1,7 +1,9 @@
 //! Sends spans to a collector (OTLP/HTTP), in a task of its own. Who is traced never waits for it: what cannot be sent
 //! in time is dropped and counted.
 
+use crate::base::trust::system_roots;
 use crate::config::{Protocol, Traces};
+use crate::http::client::{authority, connect, server_name};
 use crate::metrics::labels::SpanOutcome;
 use crate::metrics::{Id, Metrics};
 use crate::traces::{Span, otlp};
@@ -11,19 +13,17 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, Request};
 use http_body_util::{BodyExt as _, Limited};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
+use rustls::ClientConfig;
 use rustls::crypto::aws_lc_rs;
-use rustls::pki_types::ServerName;
-use rustls::{ClientConfig, RootCertStore};
 use std::fmt::Display;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_rustls::TlsConnector;
-use url::{Host, Url};
+use url::Url;
 
 /// How long the last spans may take at a stop.
 const LAST: Duration = Duration::from_secs(2);
@@ -100,6 +100,8 @@ struct Collector {
     traces: Traces,
     headers: HeaderMap,
     metrics: Arc<Metrics>,
+    /// What makes TLS connections, once the system's certificates are read.
+    tls: OnceLock<TlsConnector>,
     /// When it was last said that it is away.
     away: Option<Instant>,
 }
@@ -124,7 +126,7 @@ impl Collector {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
         let agent = concat!("claviger/", env!("CARGO_PKG_VERSION"));
         headers.insert(USER_AGENT, HeaderValue::from_static(agent));
-        Self { traces, headers, metrics, away: None }
+        Self { traces, headers, metrics, tls: OnceLock::new(), away: None }
     }
 
     async fn send(&mut self, batch: Vec<Span>) {
@@ -134,6 +136,10 @@ impl Collector {
         };
         let late = |_| Err("it does not answer in time".to_owned());
         let sent = timeout(self.traces.timeout, self.post(body)).await.unwrap_or_else(late);
+        if sent.is_err() {
+            // The next time the system may trust others.
+            self.tls.take();
+        }
         let outcome = if sent.is_ok() { SpanOutcome::Exported } else { SpanOutcome::Failed };
         self.metrics.count_many(Id::Spans, &[outcome.at()], batch.len());
         match sent {
@@ -150,20 +156,19 @@ impl Collector {
 
     async fn post(&self, body: Vec<u8>) -> Result<(), String> {
         let url = &self.traces.endpoint;
-        let port = url.port_or_known_default().unwrap_or(4318);
-        let connected = match url.host() {
-            Some(Host::Domain(name)) => TcpStream::connect((name, port)).await,
-            Some(Host::Ipv4(address)) => TcpStream::connect((address, port)).await,
-            Some(Host::Ipv6(address)) => TcpStream::connect((address, port)).await,
-            None => return Err("it has no host".to_owned()),
-        };
-        let stream = connected.map_err(said)?;
+        let stream = connect(url).await?;
         if url.scheme() == "https" {
-            let name = ServerName::try_from(url.host_str().unwrap_or_default().trim_matches(['[', ']']));
-            let name = name.map_err(said)?.to_owned();
-            return self.exchange(tls()?.connect(name, stream).await.map_err(said)?, body).await;
+            let connecting = self.tls()?.connect(server_name(url)?, stream);
+            return self.exchange(connecting.await.map_err(said)?, body).await;
         }
         self.exchange(stream, body).await
+    }
+
+    fn tls(&self) -> Result<&TlsConnector, String> {
+        match self.tls.get() {
+            Some(tls) => Ok(tls),
+            None => connector().map(|tls| self.tls.get_or_init(|| tls)),
+        }
     }
 
     async fn exchange(
@@ -177,7 +182,7 @@ impl Collector {
         let mut request =
             Request::post(target(&self.traces.endpoint)).body(Body::from(body)).map_err(said)?;
         *request.headers_mut() = self.headers.clone();
-        let host = host(&self.traces.endpoint);
+        let host = authority(&self.traces.endpoint);
         request.headers_mut().insert(HOST, HeaderValue::try_from(host).map_err(said)?);
         let answer = sender.send_request(request).await.map_err(said)?;
         let status = answer.status();
@@ -192,18 +197,9 @@ fn target(url: &Url) -> String {
     url.query().map_or_else(|| url.path().to_owned(), |query| format!("{}?{query}", url.path()))
 }
 
-fn host(url: &Url) -> String {
-    let name = url.host_str().unwrap_or_default();
-    url.port().map_or_else(|| name.to_owned(), |port| format!("{name}:{port}"))
-}
-
 /// With the certificates of the system.
-fn tls() -> Result<TlsConnector, String> {
-    let mut roots = RootCertStore::empty();
-    let (usable, _) = roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-    if usable == 0 {
-        return Err("the system has no certificates to trust".to_owned());
-    }
+fn connector() -> Result<TlsConnector, String> {
+    let roots = system_roots().ok_or("the system has no certificates to trust")?;
     let config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
         .with_safe_default_protocol_versions()
         .map_err(said)?

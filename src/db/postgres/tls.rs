@@ -1,5 +1,6 @@
 //! TLS to the server: rustls over aws-lc, with as much proof as `sslmode` asks for.
 
+use crate::base::trust::{roots_of, system_roots};
 use crate::config::{DatabaseUrl, Tls};
 use crate::db::Error;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -42,19 +43,16 @@ fn refused(why: impl std::fmt::Display) -> Error {
 
 /// The certificates of a file, or the system's.
 fn roots(file: Option<&Path>) -> Result<RootCertStore, Error> {
-    let certificates = match file {
+    let roots = match file {
         Some(path) => CertificateDer::pem_file_iter(path)
             .and_then(Iterator::collect)
+            .map(roots_of)
             .map_err(|why| refused(format!("the certificates in {}: {why}", path.display())))?,
-        None => rustls_native_certs::load_native_certs().certs,
+        None => system_roots(),
     };
-    let mut roots = RootCertStore::empty();
-    let (usable, _) = roots.add_parsable_certificates(certificates);
-    if usable == 0 {
-        let place = file.map_or_else(|| "the system".to_owned(), |path| path.display().to_string());
-        return Err(refused(format!("{place} has no certificates to trust. Name a file with sslrootcert=")));
-    }
-    Ok(roots)
+    let place = || file.map_or_else(|| "the system".to_owned(), |path| path.display().to_string());
+    let none = || refused(format!("{} has no certificates to trust. Name a file with sslrootcert=", place()));
+    roots.ok_or_else(none)
 }
 
 /// Asks for less than the host's name: `sslmode=verify-ca` wants an issuer, `require` nothing. That the other

@@ -1,7 +1,7 @@
 //! What answers where the server listens, and at the issuer's URL.
 
 use super::own;
-use super::tls::{self, Trust};
+use super::tls;
 use super::web::{Asked, ask};
 use crate::base::time::Clock;
 use crate::config::{AddressHeader, Config};
@@ -56,7 +56,7 @@ async fn issuer(config: &Config, clock: &Clock) -> Issuer {
         Err(error) => return failed(error.to_string()),
     };
     let https = url.scheme() == "https";
-    let trust = if https { tls::roots().map(Trust::Roots) } else { Err("there is no TLS here".to_owned()) };
+    let trust = if https { tls::roots() } else { Err("there is no TLS here".to_owned()) };
     let Asked { answer: jwk_set, own, seen } = ask(&url, None, &trust, clock).await;
     let again = async {
         match &jwk_set {

@@ -2,7 +2,9 @@
 //! whether it is believed or not.
 
 use crate::base::time::Timestamp;
+use crate::base::trust::system_roots;
 use crate::doctor::facts::Looked;
+use crate::server::tls::ends;
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature};
@@ -12,7 +14,6 @@ use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio_rustls::TlsConnector;
-use x509_cert::der::Decode as _;
 
 /// What was seen of a certificate.
 #[derive(Clone, Debug, Default)]
@@ -51,14 +52,10 @@ pub(super) fn certificate(file: &Path) -> Looked<CertificateDer<'static>> {
     CertificateDer::from_pem_file(file).map_err(|error| format!("{}: {error}", file.display()))
 }
 
-/// The system's certificates; `SSL_CERT_FILE` names others.
-pub(super) fn roots() -> Looked<Arc<RootCertStore>> {
-    let mut roots = RootCertStore::empty();
-    let (usable, _) = roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-    if usable == 0 {
-        return Err("this system has no certificates to trust: install ca-certificates".into());
-    }
-    Ok(Arc::new(roots))
+/// The system's certificates.
+pub(super) fn roots() -> Looked<Trust> {
+    let none = || "this system has no certificates to trust: install ca-certificates".to_owned();
+    system_roots().map(|roots| Trust::Roots(Arc::new(roots))).ok_or_else(none)
 }
 
 /// What makes one connection, and sees its certificate.
@@ -82,22 +79,10 @@ pub(super) fn connector(trust: Trust) -> Looked<(TlsConnector, Arc<Witness>)> {
     Ok((TlsConnector::from(Arc::new(config)), witness))
 }
 
-/// The name of a host, as its certificate has to bear it.
-pub(super) fn name(host: &str) -> Looked<ServerName<'static>> {
-    let bare = host.trim_matches(['[', ']']);
-    ServerName::try_from(bare.to_owned()).map_err(|_| format!("{host} is no name for a certificate"))
-}
-
 impl Witness {
     pub(super) fn seen(&self) -> Seen {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
-}
-
-fn ends(certificate: &CertificateDer<'_>) -> Option<Timestamp> {
-    let certificate = x509_cert::Certificate::from_der(certificate).ok()?;
-    let seconds = certificate.tbs_certificate.validity.not_after.to_unix_duration().as_secs();
-    Some(Timestamp::from_seconds(i64::try_from(seconds).ok()?))
 }
 
 impl ServerCertVerifier for Witness {

@@ -3,17 +3,17 @@
 use super::tls::{self, Seen, Trust};
 use crate::base::time::Clock;
 use crate::doctor::facts::{Answer, Looked};
+use crate::http::client::{authority, connect, server_name};
 use futures_util::future::join;
 use http_body_util::{BodyExt as _, Empty, Limited};
 use hyper::body::Bytes;
 use hyper::client::conn::http1;
 use hyper::header::{CONNECTION, HOST, USER_AGENT};
 use hyper_util::rt::TokioIo;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
-use url::{Host, Url};
+use url::Url;
 
 /// How long a request may take, from looking up the name to the end of the answer.
 const LIMIT: Duration = Duration::from_secs(3);
@@ -57,45 +57,21 @@ async fn reach(
     clock: &Clock,
     asked: &mut Asked,
 ) -> Looked<Answer> {
-    let stream = connected(url).await?;
+    let stream = connect(url).await?;
     asked.own = stream.local_addr().ok().map(|own| own.ip());
     let request = request(url, header)?;
     if url.scheme() != "https" {
         return exchange(stream, request, clock).await;
     }
     let (connector, witness) = tls::connector(trust.clone()?)?;
-    let shaken = connector.connect(tls::name(url.host_str().unwrap_or_default())?, stream).await;
+    let shaken = connector.connect(server_name(url)?, stream).await;
     asked.seen = witness.seen();
     exchange(shaken.map_err(|error| error.to_string())?, request, clock).await
 }
 
-/// A connection to the first of the host's addresses that takes one.
-async fn connected(url: &Url) -> Looked<TcpStream> {
-    let port = url.port_or_known_default().unwrap_or(80);
-    let addresses: Vec<SocketAddr> = match url.host() {
-        Some(Host::Ipv4(address)) => vec![(address, port).into()],
-        Some(Host::Ipv6(address)) => vec![(address, port).into()],
-        Some(Host::Domain(name)) => {
-            let found = tokio::net::lookup_host((name, port)).await;
-            found.map_err(|error| format!("{name} is not found: {error}"))?.collect()
-        }
-        None => return Err("the URL names no host".into()),
-    };
-    let mut failed = "the name has no address".to_owned();
-    for address in addresses {
-        match TcpStream::connect(address).await {
-            Ok(stream) => return Ok(stream),
-            Err(error) => failed = format!("{address}: {error}"),
-        }
-    }
-    Err(failed)
-}
-
 fn request(url: &Url, header: Option<(&'static str, &'static str)>) -> Looked<hyper::Request<Empty<Bytes>>> {
-    let host = url.host_str().unwrap_or_default();
-    let host = url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"));
     let mut request = hyper::Request::get(url.path())
-        .header(HOST, host)
+        .header(HOST, authority(url))
         .header(USER_AGENT, concat!("claviger-doctor/", env!("CARGO_PKG_VERSION")))
         .header(CONNECTION, "close");
     if let Some((name, value)) = header {

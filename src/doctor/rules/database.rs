@@ -122,14 +122,7 @@ pub(crate) fn tls(facts: &Facts) -> Outcome {
 #[allow(clippy::unwrap_used, clippy::panic)]
 mod tests {
     use super::*;
-
-    fn found(outcome: Outcome) -> Vec<(Level, String)> {
-        match outcome {
-            Outcome::Found(findings) => findings.into_iter().map(|found| (found.level, found.what)).collect(),
-            Outcome::Fine(_) => Vec::new(),
-            other => panic!("{other:?}"),
-        }
-    }
+    use crate::doctor::facts::of_tests::found;
 
     #[test]
     fn what_loses_acknowledged_changes_is_found() {

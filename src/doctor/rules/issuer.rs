@@ -4,11 +4,8 @@ use super::time;
 use crate::doctor::facts::{Answer, Facts, Looked};
 use crate::doctor::{Finding, Level, Outcome, by_hand, finding, run};
 use crate::keys::JWK_SET_PATH;
+use crate::server::tls::SOON;
 use claviger_crypto::jwk::PublicJwk;
-use std::time::Duration;
-
-/// A certificate that ends sooner was not renewed in time.
-const SOON: Duration = Duration::from_secs(14 * 86400);
 
 /// What the server sets on each answer, and a proxy has no reason to take away.
 const OURS: &[&str] =

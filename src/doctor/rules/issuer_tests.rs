@@ -1,14 +1,9 @@
 //! The rules about the issuer, tried on facts.
 
-use super::*;
+use std::time::Duration;
 
-fn found(outcome: Outcome) -> Vec<(Level, String)> {
-    match outcome {
-        Outcome::Found(findings) => findings.into_iter().map(|found| (found.level, found.what)).collect(),
-        Outcome::Fine(_) => Vec::new(),
-        other => panic!("{other:?}"),
-    }
-}
+use super::*;
+use crate::doctor::facts::of_tests::found;
 
 fn issuer(facts: &mut Facts) -> &mut Answer {
     facts.issuer.jwk_set.as_mut().unwrap()

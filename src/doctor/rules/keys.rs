@@ -157,23 +157,16 @@ pub(crate) fn earlier(facts: &Facts) -> Outcome {
 #[allow(clippy::unwrap_used, clippy::panic)]
 mod tests {
     use super::*;
+    use crate::doctor::facts::of_tests::found;
     use crate::keys::earlier::EarlierKey;
-
-    fn whats(outcome: Outcome) -> Vec<(Level, String)> {
-        match outcome {
-            Outcome::Found(findings) => findings.into_iter().map(|found| (found.level, found.what)).collect(),
-            Outcome::Fine(_) => Vec::new(),
-            other => panic!("{other:?}"),
-        }
-    }
 
     #[test]
     fn without_a_key_that_signs_nothing_works() {
         let mut facts = Facts::healthy();
         facts.held_mut().keys.iter_mut().for_each(|(_, life)| life.state = State::Next);
-        assert!(whats(active(&facts)).first().unwrap().1.contains("none of the stored"));
+        assert!(found(active(&facts)).first().unwrap().1.contains("none of the stored"));
         facts.held_mut().keys.clear();
-        assert!(whats(active(&facts)).first().unwrap().1.contains("no signing key"));
+        assert!(found(active(&facts)).first().unwrap().1.contains("no signing key"));
     }
 
     #[test]
@@ -183,24 +176,24 @@ mod tests {
             let ago = Duration::from_secs(91 * 86400);
             (life.created_at, life.activated_at) = (life.created_at.minus(ago), life.activated_at.minus(ago));
         });
-        let found = whats(schedule(&facts));
-        assert!(found.len() == 1 && found.first().unwrap().0 == Level::Error, "{found:?}");
+        let overdue = found(schedule(&facts));
+        assert!(overdue.len() == 1 && overdue.first().unwrap().0 == Level::Error, "{overdue:?}");
         facts.stop();
-        assert_eq!(whats(schedule(&facts)).first().unwrap().0, Level::Warning);
+        assert_eq!(found(schedule(&facts)).first().unwrap().0, Level::Warning);
     }
 
     #[test]
     fn a_missing_next_key_is_found_once_it_should_be_there() {
         let mut facts = Facts::healthy();
         facts.held_mut().keys.retain(|(_, life)| life.state == State::Active);
-        assert!(whats(schedule(&facts)).first().unwrap().1.contains("no next key"));
+        assert!(found(schedule(&facts)).first().unwrap().1.contains("no next key"));
         let now = facts.now;
         facts
             .held_mut()
             .keys
             .iter_mut()
             .for_each(|(_, life)| life.created_at = now.minus(Duration::from_secs(5)));
-        assert_eq!(whats(schedule(&facts)), []);
+        assert_eq!(found(schedule(&facts)), []);
     }
 
     #[test]
@@ -212,7 +205,7 @@ mod tests {
         (life.activated_at, life.retired_at) = (now.minus(LONG), now.minus(Duration::from_secs(9 * 3600)));
         life.created_at = life.activated_at;
         facts.held_mut().keys.push((jwk, life));
-        assert!(whats(schedule(&facts)).first().unwrap().1.contains("the time of old is over"));
+        assert!(found(schedule(&facts)).first().unwrap().1.contains("the time of old is over"));
     }
 
     #[test]
@@ -228,10 +221,10 @@ mod tests {
         };
         let (short, long) = (earlier(30, 1024), earlier(91, 2048));
         facts.held_mut().earlier = vec![short, long];
-        assert!(whats(strength(&facts)).first().unwrap().1.ends_with("RSA of 1024 bits"));
-        let found = whats(super::earlier(&facts));
-        assert!(found.len() == 1 && found.first().unwrap().0 == Level::Warning, "{found:?}");
+        assert!(found(strength(&facts)).first().unwrap().1.ends_with("RSA of 1024 bits"));
+        let lasting = found(super::earlier(&facts));
+        assert!(lasting.len() == 1 && lasting.first().unwrap().0 == Level::Warning, "{lasting:?}");
         facts.held_mut().earlier.iter_mut().for_each(|key| key.verify_until = key.created_at.minus(LATE * 2));
-        assert_eq!(whats(super::earlier(&facts)).len(), 2);
+        assert_eq!(found(super::earlier(&facts)).len(), 2);
     }
 }

@@ -124,14 +124,7 @@ pub(crate) const COUNTED: u64 = MANY_SESSIONS;
 #[allow(clippy::unwrap_used, clippy::panic)]
 mod tests {
     use super::*;
-
-    fn found(outcome: Outcome) -> Vec<(Level, String)> {
-        match outcome {
-            Outcome::Found(findings) => findings.into_iter().map(|found| (found.level, found.what)).collect(),
-            Outcome::Fine(_) => Vec::new(),
-            other => panic!("{other:?}"),
-        }
-    }
+    use crate::doctor::facts::of_tests::found;
 
     #[test]
     fn dev_is_for_this_machine() {

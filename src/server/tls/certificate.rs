@@ -17,7 +17,7 @@ use x509_cert::der::Decode as _;
 use zeroize::Zeroizing;
 
 /// How long before its end a certificate is spoken of.
-pub(super) const SOON: Duration = Duration::from_secs(14 * 24 * 3600);
+pub const SOON: Duration = Duration::from_secs(14 * 24 * 3600);
 
 /// The protocols on top of TLS (RFC 7301), the better one first.
 pub(super) const HTTP2: &[u8] = b"h2";
@@ -189,17 +189,24 @@ fn facts(
     let is_for = |host: &&str| {
         ServerName::try_from(*host).is_ok_and(|name| verify_server_name(&verifiable, &name).is_ok())
     };
-    let moment = |time: x509_cert::time::Time| {
-        i64::try_from(time.to_unix_duration().as_secs()).map_or(Timestamp::MAX, Timestamp::from_seconds)
-    };
     let is_alone = chain.len() == 1 && parsed.issuer != parsed.subject;
     Ok(Facts {
-        not_before: moment(parsed.validity.not_before),
-        not_after: moment(parsed.validity.not_after),
+        not_before: moment(&parsed.validity.not_before),
+        not_after: moment(&parsed.validity.not_after),
         other_host: host.filter(|host| !is_for(host)).map(str::to_owned),
         alone: is_alone.then(|| files.certificate.clone()),
         open_key: contents.is_key_open.then(|| files.key.clone()),
     })
+}
+
+fn moment(time: &x509_cert::time::Time) -> Timestamp {
+    i64::try_from(time.to_unix_duration().as_secs()).map_or(Timestamp::MAX, Timestamp::from_seconds)
+}
+
+/// When a certificate ends; `None` if it is none.
+pub fn ends(certificate: &CertificateDer<'_>) -> Option<Timestamp> {
+    let certificate = x509_cert::Certificate::from_der(certificate).ok()?;
+    Some(moment(&certificate.tbs_certificate.validity.not_after))
 }
 
 impl Identity {

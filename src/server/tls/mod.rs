@@ -3,7 +3,7 @@
 mod certificate;
 mod reload;
 
-pub use certificate::{Error, Remark};
+pub use certificate::{Error, Remark, SOON, ends};
 pub(super) use reload::{hangups, keep_up};
 
 use crate::base::time::Timestamp;
