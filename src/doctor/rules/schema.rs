@@ -19,7 +19,8 @@ pub(crate) fn standing(facts: &Facts) -> Outcome {
         Schema::Older(steps) => (
             format!("the database has schema {steps}, older than this program's"),
             "commands of this version refuse it until a server of this version has brought it up to date",
-            run(facts.command("serve")).after("Make a backup, then start the server of this version"),
+            run(facts.command("serve"))
+                .after("Make a backup (claviger backup create), then start the server of this version"),
         ),
         Schema::Newer(steps) => (
             format!(
