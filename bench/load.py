@@ -96,6 +96,22 @@ def login(server, number=0):
     return token
 
 
+def refused(server, addresses):
+    """Milliseconds that a login with a wrong password takes, for each address, one after the other."""
+    connection, times = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60), []
+    for address in addresses:
+        body = json.dumps({"email": address, "password": "not the password"})
+        began = time.perf_counter()
+        connection.request("POST", "/login", body, {"Content-Type": "application/json"})
+        answer = connection.getresponse()
+        answer.read()
+        times.append((time.perf_counter() - began) * 1000)
+        if answer.status != 401:
+            raise Refused(f"a login with a wrong password: {answer.status}")
+    connection.close()
+    return times
+
+
 def probe(server, token, rate, seconds, callers=32):
     """Asks for a profile `rate` times a second, at moments fixed beforehand, whatever becomes of earlier requests.
 

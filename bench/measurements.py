@@ -168,6 +168,21 @@ def storm(stage):
     yield Line("failed in the storm", "requests that failed in a run of them", failed, at_most(0))
 
 
+def refusals(stage):
+    """Who has an account cannot be told by the time of a refusal."""
+    server, _ = with_accounts(stage, "--hash-threads", "1")
+    known, unknown = [], []
+    for _ in range(stage.pairs):
+        addresses = [address for number in range(ACCOUNTS) for address in (load.email(number), f"no{load.email(number)}")]
+        times = load.refused(server, addresses)
+        known.append(statistics.median(times[::2]))
+        unknown.append(statistics.median(times[1::2]))
+    text = "time of a login that is refused, by a wrong password or an unknown address: the longer ÷ the shorter"
+    values = [max(pair) / min(pair) for pair in zip(known, unknown)]
+    parts = {"wrong password, ms": known, "unknown, ms": unknown}
+    yield Line("unknown or wrong, by time", text, values, at_most(1.05), "", parts)
+
+
 def memory(stage):
     """Small."""
     idle, peak, after = [], [], []
@@ -389,6 +404,7 @@ MEASUREMENTS = {
     "jwks": jwks,
     "refresh": refresh,
     "storm": storm,
+    "refusals": refusals,
     "memory": memory,
     "connections": idle_connections,
     "start": starting,
