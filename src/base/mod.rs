@@ -5,6 +5,7 @@
 pub mod email;
 pub mod id;
 pub mod json;
+pub mod priority;
 pub mod random;
 pub mod recent;
 pub mod text;

@@ -87,6 +87,18 @@ async fn who_can_wait_shares_the_commit_of_the_next_who_cannot() {
     assert!(matches!(db.write_within(Duration::from_millis(1), |tx| insert(tx, "d")).await, Ok(1)));
 }
 
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn the_writer_gives_way_to_the_threads_that_serve() {
+    let nice = || {
+        let stat = std::fs::read_to_string("/proc/thread-self/stat").unwrap();
+        stat.rsplit_once(") ").unwrap().1.split(' ').nth(16).unwrap().parse::<i32>().unwrap()
+    };
+    let (_folder, db) = open();
+    let of_writer = db.write::<_, Error, _>(move |_| Ok(nice())).await.unwrap();
+    assert_eq!(of_writer, (nice() + 5).min(19));
+}
+
 #[tokio::test]
 async fn one_that_fails_takes_back_its_own_changes_alone() {
     let (_folder, db) = open();

@@ -12,9 +12,12 @@ use crate::metrics::labels::LoginOutcome;
 use crate::sessions::{self, Session, Tokens};
 use std::time::Duration;
 
-/// How long a login waits for others to share its commit, while passwords are waiting for their hash: theirs are next,
-/// and all of them wait far longer for that.
-const SHARED: Duration = Duration::from_millis(20);
+/// How long a login waits for others to share its commit, for each password that waits for its hash: theirs are next,
+/// and the last of them waits several times as long for that.
+const SHARED: Duration = Duration::from_millis(1);
+
+/// The longest that it waits for them.
+const MOST_SHARED: Duration = Duration::from_millis(100);
 
 /// Checks a password and opens a session.
 ///
@@ -48,12 +51,16 @@ async fn checked_and_opened(cx: &Cx, identifier: &str, password: Password) -> Re
     Ok(opening.tokens(cx)?)
 }
 
+fn patience(waiting: usize) -> Duration {
+    u32::try_from(waiting).map_or(MOST_SHARED, |waiting| MOST_SHARED.min(SHARED * waiting))
+}
+
 /// Stores the session, unless the password was changed or the account disabled meanwhile. Says whether it did.
 async fn open(cx: Cx, verified: Verified, session: Session) -> Result<bool, Error> {
     let account = verified.account();
     let event = cx.event(Kind::Login).by_owner(account).session(session.id);
     let (noted, asked) = (event.clone(), cx.clone());
-    let patience = if cx.app.passwords.is_awaited() { SHARED } else { Duration::ZERO };
+    let patience = patience(cx.app.passwords.waiting().0);
     let opened = cx
         .app
         .db

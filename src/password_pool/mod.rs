@@ -7,6 +7,7 @@
 mod decoys;
 mod turns;
 
+use crate::base::priority::give_way;
 use crate::config::Hash;
 use crate::metrics::labels::HashRefusal;
 use crate::metrics::{Id, Metrics};
@@ -104,11 +105,6 @@ impl PasswordPool {
         &self.decoys
     }
 
-    /// Whether others wait for a thread.
-    pub fn is_awaited(&self) -> bool {
-        !self.queue.is_empty()
-    }
-
     /// Waits for one's turn among those that check a password of the same account, named by a digest.
     ///
     /// # Errors
@@ -186,10 +182,7 @@ impl Drop for Busy<'_> {
 }
 
 fn work(mut hasher: Hasher, tasks: &Receiver<Task>, idle: Duration) {
-    // On Linux this concerns this thread alone. Not being allowed to is no reason not to work.
-    if cfg!(target_os = "linux") {
-        let _ = rustix::process::nice(NICE);
-    }
+    give_way(NICE);
     let mut wait = None;
     loop {
         let next = match wait {

@@ -102,7 +102,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("percent_encoding::", &["config/traces.rs"]),
     ("bytes::", &["db/postgres/values.rs"]),
     ("crossbeam_channel::", &["password_pool/", "db/postgres/"]),
-    ("rustix::", &["password_pool/", "server/", "cli/", "backup/file.rs", "doctor/gather/"]),
+    ("rustix::", &["base/priority.rs", "server/", "cli/", "backup/file.rs", "doctor/gather/"]),
     ("age::", &["backup/sealed.rs"]),
     ("csv::", &["cli/import/", "cli/export"]),
     ("lru::", &["base/recent.rs"]),

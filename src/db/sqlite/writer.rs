@@ -2,6 +2,7 @@
 //! so that many callers share one sync.
 
 use super::run;
+use crate::base::priority::give_way;
 use crate::db::tx::On;
 use crate::db::{Error, Tx};
 use crate::metrics::{Id, Metrics};
@@ -19,6 +20,10 @@ const GROUP: usize = 256;
 
 /// How long the writer waits for others where several came last time: who comes in meanwhile shares the sync.
 const GATHER: Duration = Duration::from_micros(500);
+
+/// How much less the thread matters than those that serve (`nice`, 0 to 19): while they have work, they bring more
+/// that shares its sync.
+const NICE: i32 = 5;
 
 /// Most closures waiting for the writer; past that callers are told to come back.
 const QUEUE: usize = 4096;
@@ -56,6 +61,7 @@ impl Writer {
         let thread = std::thread::Builder::new()
             .name("db-writer".into())
             .spawn(move || {
+                give_way(NICE);
                 serve(&connection, &queue, &counted);
                 drop((connection, lock));
             })
