@@ -25,7 +25,7 @@ def get(port, path, headers={}):
     return answer.status, body
 
 
-def launch(command, port, path, log=os.devnull, folder=None):
+def launch(command, port, path, log=os.devnull, folder=None, patience=30):
     """Starts a server; gives its process, and the seconds from exec to its first 200 to `path`."""
     began = time.perf_counter()
     with open(log, "ab") as file:
@@ -37,7 +37,7 @@ def launch(command, port, path, log=os.devnull, folder=None):
                     return process, time.perf_counter() - began
             except (OSError, http.client.HTTPException):
                 pass
-            if process.poll() is not None or time.perf_counter() - began > 30:
+            if process.poll() is not None or time.perf_counter() - began > patience:
                 raise DoesNotStart(" ".join(map(str, command)) + "\n" + end_of(log))
             time.sleep(0.0005)
     except BaseException:
