@@ -168,22 +168,23 @@ pub fn clear_dated(folder: &Path) -> io::Result<()> {
     clear(folder, &OsString::from(format!(".{BEGIN}")))
 }
 
-/// Deletes all dated backups but the newest, which are kept. Nothing of another name is touched. Gives the names of
-/// those that went.
+/// Deletes all dated backups but the one at `made`, which is kept, and the newest before it. Nothing of another name is
+/// touched, nor one with a later date, which a clock that was wrong may have given. Gives the names of those that went.
 ///
 /// # Errors
 /// If the folder cannot be read or written.
-pub fn prune(folder: &Path, kept: usize) -> io::Result<Vec<String>> {
+pub fn prune(folder: &Path, made: &Path, kept: usize) -> io::Result<Vec<String>> {
+    let made = made.file_name().and_then(|name| name.to_str()).unwrap_or_default();
     let mut found = Vec::new();
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
-        let name = entry.file_name().into_string().ok().filter(|name| is_dated(name));
+        let name = entry.file_name().into_string().ok().filter(|name| is_dated(name) && name.as_str() < made);
         if let Some(name) = name.filter(|_| entry.file_type().is_ok_and(|kind| kind.is_file())) {
             found.push(name);
         }
     }
     found.sort_unstable();
-    found.truncate(found.len().saturating_sub(kept));
+    found.truncate((found.len() + 1).saturating_sub(kept));
     for name in &found {
         fs::remove_file(folder.join(name))?;
     }
@@ -262,9 +263,12 @@ mod tests {
             fs::write(folder.path().join(name), "").unwrap();
         }
         fs::create_dir(folder.path().join(at(1))).unwrap();
-        assert_eq!(prune(folder.path(), 4).unwrap(), [""; 0]);
-        assert_eq!(prune(folder.path(), 2).unwrap(), [at(5), at(100)]);
+        let made = |second| folder.path().join(at(second));
+        assert_eq!(prune(folder.path(), &made(1_795_456_035), 4).unwrap(), [""; 0]);
+        assert_eq!(prune(folder.path(), &made(1_795_456_035), 2).unwrap(), [at(5), at(100)]);
         assert_eq!(names(folder.path()).len(), 2 + others.len() + 1);
-        assert_eq!(prune(folder.path(), 0).unwrap().len(), 2);
+        // The clock was ahead when the other was made.
+        assert_eq!(prune(folder.path(), &made(1_700_000_000), 1).unwrap(), [""; 0]);
+        assert_eq!(prune(folder.path(), &made(1_795_456_035), 1).unwrap(), [at(1_700_000_000)]);
     }
 }

@@ -344,13 +344,15 @@ impl Master {
         };
         match (&header.master_key, there) {
             (Some(held), Some(there)) if held.to_text() != there.to_text() => Err(Error::Refused(
-                "the backup holds another master key than the settings name. Leave that setting out, or take master.key                  out of the data folder"
+                "the backup holds another master key than the settings name. Leave that setting out, or take master.key \
+                 out of the data folder"
                     .into(),
             )),
             (_, Some(key)) => Ok(Self { key, is_new: false }),
             (Some(held), None) => Ok(Self { key: held.clone(), is_new: true }),
             (None, None) => Err(Error::Refused(
-                "the backup was made without the master key. Name the one that the server had: --master-key-file,                  CLAVIGER_MASTER_KEY, or master.key in the data folder"
+                "the backup was made without the master key. Name the one that the server had: --master-key-file, \
+                 CLAVIGER_MASTER_KEY, or master.key in the data folder"
                     .into(),
             )),
         }

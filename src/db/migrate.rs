@@ -153,8 +153,16 @@ pub(super) fn standing(tx: &mut Tx<'_>) -> Result<Schema, Error> {
     Ok(match applied.len() {
         steps if steps < MIGRATIONS.len() => Schema::Older(steps),
         steps if steps > MIGRATIONS.len() => Schema::Newer(steps),
-        _ => mark::source(tx)?.map_or(Schema::Current, Schema::HalfCopied),
+        _ => mark::source(tx)?.map_or(Schema::Current, half),
     })
+}
+
+/// What a database is half of.
+fn half(source: String) -> Schema {
+    match source.strip_prefix(mark::BACKUP) {
+        Some(backup) => Schema::HalfRestored(backup.to_owned()),
+        None => Schema::HalfCopied(source),
+    }
 }
 
 fn older() -> Error {

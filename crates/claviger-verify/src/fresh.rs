@@ -26,6 +26,11 @@ pub(crate) trait File: Send + Sync + 'static {
     /// Reads it.
     fn read(&self, response: &Response) -> impl Future<Output = Result<Self::Value, FetchError>> + Send;
 
+    /// Whether a copy is good still, so that it may be said again that it has not changed.
+    fn is_good(&self, _: &Self::Value) -> bool {
+        true
+    }
+
     /// For how long it may be kept.
     fn fresh_for(&self, value: &Self::Value, response: &Response) -> Duration;
 }
@@ -191,7 +196,7 @@ impl<F: File> Task<F> {
 
     /// A new copy and for how long it may be kept.
     async fn fetch(&mut self) -> Result<(Arc<F::Value>, Duration), FetchError> {
-        let known = self.state.borrow().value.clone();
+        let known = self.state.borrow().value.clone().filter(|known| self.file.is_good(known));
         let request = Request {
             url: self.file.url().clone(),
             accept: F::ACCEPT,

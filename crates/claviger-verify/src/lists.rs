@@ -21,7 +21,8 @@ pub enum MissingStatus {
     /// They are refused at once ([`Error::NoStatus`]): no ended session slips through, and your service is away when
     /// the server is.
     Refuse,
-    /// They are taken for so long after the last list that was fetched, then refused. Sessions that end meanwhile are
+    /// They are taken for so long after the last list that was fetched, or after the first try where there was none
+    /// yet, then refused. Sessions that end meanwhile are
     /// not seen to. The default, with 10 minutes: a restart or a failover of the server is no outage of yours, and one
     /// who can keep your service from the server does not stay logged in for long.
     AcceptFor(Duration),
@@ -82,6 +83,10 @@ impl File for ListFile {
         let list =
             StatusList::unpack(read.status_list.bits, &read.status_list.lst).map_err(FetchError::new)?;
         Ok(Verified { list, ends: read.exp, ttl: Duration::from_secs(read.ttl).min(FRESH_AT_MOST) })
+    }
+
+    fn is_good(&self, value: &Verified) -> bool {
+        value.ends > (self.common.now)()
     }
 
     fn fresh_for(&self, value: &Verified, _: &Response) -> Duration {

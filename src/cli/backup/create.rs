@@ -135,7 +135,7 @@ impl Out {
         print(format_args!("{}: {what}; {read}\n", path.display()));
         let (dir, kept) = (args.get_one::<PathBuf>("dir"), args.get_one::<usize>("keep"));
         if let (Some(dir), Some(kept)) = (dir, kept) {
-            let pruned = file::prune(dir, *kept).map_err(|error| {
+            let pruned = file::prune(dir, &path, *kept).map_err(|error| {
                 failed(format!(
                     "the backup is made, but older ones cannot be deleted: {}: {error}",
                     dir.display()

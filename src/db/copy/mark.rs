@@ -6,7 +6,7 @@ use crate::db::{Error, Tx};
 use std::sync::Arc;
 
 /// What the place of a source begins with where it is no database but a backup.
-pub(super) const BACKUP: &str = "backup:";
+pub(in crate::db) const BACKUP: &str = "backup:";
 
 /// Which database is copied.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -26,6 +26,8 @@ pub enum Schema {
     Changed(String),
     /// It is half a copy of this database.
     HalfCopied(String),
+    /// This backup is not restored to its end.
+    HalfRestored(String),
 }
 
 /// How an engine is set up.

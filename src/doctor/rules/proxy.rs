@@ -38,7 +38,12 @@ pub(crate) fn address(facts: &Facts) -> Outcome {
         let mend = by_hand(format!(
             "Let the proxy write the header itself, as nginx does by: proxy_set_header {} {}",
             name,
-            if name == "x-real-ip" { "$remote_addr;" } else { "$proxy_add_x_forwarded_for;" }
+            match name {
+                "x-real-ip" => "$remote_addr;",
+                // RFC 7239 has an IPv6 address in quotes and brackets.
+                "forwarded" => r#""for=$remote_addr"; or, for IPv6, 'for="[$remote_addr]"';"#,
+                _ => "$proxy_add_x_forwarded_for;",
+            }
         ));
         findings.push(finding(Level::Error, what, why, mend));
     }

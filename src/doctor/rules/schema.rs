@@ -20,7 +20,7 @@ pub(crate) fn standing(facts: &Facts) -> Outcome {
             format!("the database has schema {steps}, older than this program's"),
             "commands of this version refuse it until a server of this version has brought it up to date",
             run(facts.command("serve"))
-                .after("Make a backup (claviger backup create), then start the server of this version"),
+                .after("Make a backup by the program of the version before (claviger backup create), then start the server of this version"),
         ),
         Schema::Newer(steps) => (
             format!(
@@ -39,6 +39,11 @@ pub(crate) fn standing(facts: &Facts) -> Outcome {
             "no server starts on half a copy",
             run(copy(facts, source))
                 .after("Run the same `claviger database copy` again: it goes on where it was"),
+        ),
+        Schema::HalfRestored(backup) => (
+            format!("backup {backup} is not restored to its end"),
+            "no server starts on half a backup",
+            by_hand("Run the same `claviger backup restore` again"),
         ),
     };
     Outcome::Found(vec![finding(Level::Error, what, why, mend)])
@@ -108,6 +113,7 @@ mod tests {
             Schema::Newer(99),
             Schema::Changed("0001_accounts".into()),
             Schema::HalfCopied("sqlite:/x".into()),
+            Schema::HalfRestored("7 of 2026-11-23".into()),
         ] {
             let mut facts = Facts::healthy();
             facts.database.as_mut().unwrap().schema = schema.clone();

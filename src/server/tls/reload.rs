@@ -45,6 +45,8 @@ pub(in crate::server) struct Watch {
     marks: [Mark; 2],
     in_use: [u8; 32],
     told: Option<Timestamp>,
+    /// Why the files could not be read at the last look, if they could not.
+    unreadable: Option<String>,
 }
 
 /// The first look.
@@ -53,7 +55,7 @@ pub(super) fn first(files: &TlsFiles, host: Option<&str>) -> Result<(Identity, W
     let marks = marks(files);
     let contents = certificate::read(files)?;
     let identity = certificate::identity(&contents, files, host)?;
-    Ok((identity, Watch { marks, in_use: digest(&contents), told: None }))
+    Ok((identity, Watch { marks, in_use: digest(&contents), told: None, unreadable: None }))
 }
 
 /// What came of a look.
@@ -78,11 +80,17 @@ impl Watch {
         if marks == self.marks && !asked {
             return Seen::Same;
         }
-        self.marks = marks;
         let contents = match certificate::read(files) {
             Ok(contents) => contents,
-            Err(why) => return Seen::Refused(why),
+            // It is tried at each look, and told once.
+            Err(why) => {
+                let text = Some(why.to_string());
+                let is_told = self.unreadable == text && !asked;
+                self.unreadable = text;
+                return if is_told { Seen::Same } else { Seen::Refused(why) };
+            }
         };
+        (self.marks, self.unreadable) = (marks, None);
         let digest = digest(&contents);
         if digest == self.in_use {
             return Seen::SameContents;
