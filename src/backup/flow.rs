@@ -234,6 +234,8 @@ pub async fn restore(
     if let Err(audit::Error::Db(error)) = audit::flow::seal(&db, &audit::key(&master.key)).await {
         return Err(error.into());
     }
+    drop(db);
+    db::give_folder_to_owner(&config.data_dir)?;
     Ok(report)
 }
 

@@ -18,7 +18,7 @@ use source::{Given, Source};
 use std::convert::Infallible;
 use std::fmt::Display;
 use std::fs::File;
-use std::io::{BufWriter, Write as _};
+use std::io::{BufRead as _, BufReader, BufWriter, ErrorKind, Read as _, Write as _};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -113,9 +113,9 @@ pub(super) fn run(args: &ArgMatches) -> Result<ExitCode, ExitCode> {
     let wanted = Wanted { keep_without_password: given.keep_without_password };
     let opened = source::open(name).map_err(|error| failed(format!("{name}: {error}")))?;
     let offline = Offline::open(args)?;
-    let report = args.get_one::<String>("report").map(|name| Report::create(name)).transpose()?;
     let is_trial = args.get_flag("dry-run");
     let (source, length) = Source::new(name, opened, given).map_err(failed)?;
+    let report = args.get_one::<String>("report").map(|name| Report::create(name)).transpose()?;
     let unit = source.unit();
     let mut import = Import {
         cx: &offline.cx,
@@ -317,6 +317,17 @@ impl Refusals {
     }
 }
 
+/// Whether a file is a report of an earlier import, or empty as one of nothing refused.
+fn is_report(name: &str) -> bool {
+    let mut first = String::new();
+    let read = File::open(name).and_then(|file| BufReader::new(file.take(1000)).read_line(&mut first));
+    let is_refusal = |line: &str| {
+        let line: serde_json::Value = serde_json::from_str(line).unwrap_or_default();
+        line.as_object().is_some_and(|line| line.len() == 2 && line.contains_key("why"))
+    };
+    read.is_ok() && (first.is_empty() || is_refusal(&first))
+}
+
 /// The file with all of them.
 struct Report {
     name: String,
@@ -324,9 +335,13 @@ struct Report {
 }
 
 impl Report {
-    /// A new one: a file that is there may be the one that is imported.
+    /// A new one, or in the place of one of before: another file that is there may be the one that is imported.
     fn create(name: &str) -> Result<Self, ExitCode> {
-        let file = File::create_new(name).map_err(|error| failed(format!("--report {name}: {error}")))?;
+        let made = File::create_new(name).or_else(|error| match error.kind() {
+            ErrorKind::AlreadyExists if is_report(name) => File::create(name),
+            _ => Err(error),
+        });
+        let file = made.map_err(|error| failed(format!("--report {name}: {error}")))?;
         Ok(Self { name: name.to_owned(), file: BufWriter::new(file) })
     }
 

@@ -3,7 +3,9 @@
 use super::Error;
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::io::Write as _;
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::os::unix::fs::{
+    DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _, lchown,
+};
 use std::path::Path;
 use std::time::Duration;
 
@@ -19,6 +21,26 @@ pub fn prepare(folder: &Path) -> Result<(), Error> {
     let mode = folder.metadata().map_err(failed)?.permissions().mode();
     if mode & 0o077 != 0 {
         tracing::warn!("others can look into the data folder; mend it with: chmod 700 {}", folder.display());
+    }
+    Ok(())
+}
+
+/// Gives the files in a folder to its owner, the server's user, where an operator has made them as root.
+///
+/// # Errors
+/// If they cannot be given.
+pub fn give_to_owner(folder: &Path) -> Result<(), Error> {
+    let failed = |error| Error::Unavailable(format!("the data folder {}: {error}", folder.display()));
+    if !folder.exists() {
+        return Ok(());
+    }
+    let owner = folder.metadata().map_err(failed)?;
+    for entry in folder.read_dir().map_err(failed)? {
+        let entry = entry.map_err(failed)?;
+        let found = entry.metadata().map_err(failed)?;
+        if found.is_file() && found.uid() != owner.uid() {
+            lchown(entry.path(), Some(owner.uid()), Some(owner.gid())).map_err(failed)?;
+        }
     }
     Ok(())
 }
@@ -83,4 +105,24 @@ pub(super) fn lock(folder: &Path, mend: &str) -> Result<File, Error> {
     let id = std::process::id().to_string();
     file.set_len(0).and_then(|()| file.write_all(id.as_bytes())).map_err(failed)?;
     Ok(file)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_root_made_is_given_to_the_folders_owner() {
+        let (folder, nobody) = (tempfile::tempdir().unwrap(), 65534);
+        let file = folder.path().join("master.key");
+        std::fs::write(&file, "").unwrap();
+        give_to_owner(folder.path()).unwrap();
+        // Root alone can try the rest.
+        if lchown(folder.path(), Some(nobody), None).is_ok() {
+            give_to_owner(folder.path()).unwrap();
+        }
+        assert_eq!(file.metadata().unwrap().uid(), folder.path().metadata().unwrap().uid());
+        give_to_owner(&folder.path().join("absent")).unwrap();
+    }
 }

@@ -51,7 +51,7 @@ impl ForeignFile {
         open().map_err(|error: rusqlite::Error| error.to_string())
     }
 
-    /// Its tables.
+    /// Its tables; no virtual ones, whose modules may not be here.
     ///
     /// # Errors
     /// What SQLite says.
@@ -60,7 +60,8 @@ impl ForeignFile {
             let mut tables: Vec<Table> = Vec::new();
             let mut statement = self.0.prepare(
                 "SELECT t.name, c.name, c.type FROM sqlite_schema t JOIN pragma_table_info(t.name) c
-                WHERE t.type = 'table' AND t.name NOT LIKE 'sqlite!_%' ESCAPE '!' ORDER BY t.name, c.cid",
+                WHERE t.type = 'table' AND t.rootpage > 0 AND t.name NOT LIKE 'sqlite!_%' ESCAPE '!'
+                ORDER BY t.name, c.cid",
             )?;
             let mut rows = statement.query([])?;
             while let Some(row) = rows.next()? {
@@ -129,14 +130,14 @@ fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 
-/// Bytes that are text are often a hash that its library gave as bytes.
 fn cell(value: ValueRef<'_>) -> Cell {
     match value {
         ValueRef::Null => Cell::Null,
         ValueRef::Integer(number) => Cell::Text(number.to_string()),
         ValueRef::Real(number) => Cell::Text(number.to_string()),
-        ValueRef::Text(bytes) | ValueRef::Blob(bytes) => std::str::from_utf8(bytes)
+        ValueRef::Text(bytes) => std::str::from_utf8(bytes)
             .map_or_else(|_| Cell::Bytes(bytes.to_vec()), |text| Cell::Text(text.to_owned())),
+        ValueRef::Blob(bytes) => Cell::Bytes(bytes.to_vec()),
     }
 }
 
@@ -166,7 +167,7 @@ mod tests {
         let wanted = ["select", "more", "real"].map(str::to_owned);
         let text = |text: &str| Cell::Text(text.to_owned());
         let first = [
-            (3, vec![text("x"), text("a"), text("0.5")]),
+            (3, vec![text("x"), Cell::Bytes(b"a".to_vec()), text("0.5")]),
             (5, vec![Cell::Null, Cell::Bytes(vec![255]), Cell::Null]),
         ];
         assert_eq!(file.page("a \"table", &wanted, 0, 2).unwrap(), first);
@@ -176,6 +177,25 @@ mod tests {
         );
         assert!(file.page("a \"table", &["none".to_owned()], 0, 2).is_err());
         assert!(file.0.execute_batch("CREATE TABLE other (id)").is_err(), "it is only read");
+    }
+
+    #[test]
+    fn a_virtual_table_whose_module_is_not_here_is_passed_over() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("users.db");
+        let writer = Connection::open(&path).unwrap();
+        writer
+            .execute_batch(
+                "CREATE TABLE user (id INTEGER PRIMARY KEY, email TEXT);
+                PRAGMA writable_schema = ON;
+                INSERT INTO sqlite_schema (type, name, tbl_name, rootpage, sql)
+                VALUES ('table', 'found', 'found', 0, 'CREATE VIRTUAL TABLE found USING nothing(title)')",
+            )
+            .unwrap();
+        drop(writer);
+        let file = ForeignFile::open(&path).unwrap();
+        let names: Vec<String> = file.tables().unwrap().into_iter().map(|table| table.name).collect();
+        assert_eq!((names, file.is_numbered("user")), (vec!["user".to_owned()], Ok(true)));
     }
 
     #[test]

@@ -18,7 +18,7 @@ mod tx;
 mod value;
 
 pub use error::Error;
-pub use folder::prepare as prepare_folder;
+pub use folder::{give_to_owner as give_folder_to_owner, prepare as prepare_folder};
 pub use migrate::{digest_of as schema_digest, newest as newest_schema};
 #[cfg(debug_assertions)]
 pub use noted::note_statements;

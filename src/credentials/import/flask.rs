@@ -122,15 +122,16 @@ impl Accounts {
     pub fn record(&self, cells: Vec<Cell>) -> Result<Record, Refused> {
         let mut row = Row::default();
         for ((role, kind), cell) in self.roles.iter().zip(cells) {
-            match cell {
-                Cell::Null => {}
-                Cell::Text(text) if *kind == Kind::Digits => row.add(*role, with_hyphens(text)),
-                Cell::Text(text) => row.add(*role, text),
+            let text = match cell {
+                Cell::Null => continue,
+                Cell::Text(text) => text,
                 Cell::Bytes(bytes) => match Uuid::from_slice(&bytes) {
-                    Ok(id) if *role == Role::PublicId => row.add(*role, id.to_string()),
-                    _ => return Err(Refused::NoText(role.key())),
+                    Ok(id) if *role == Role::PublicId => id.to_string(),
+                    // Such as a hash that its library gave as bytes.
+                    _ => String::from_utf8(bytes).map_err(|_| Refused::NoText(role.key()))?,
                 },
-            }
+            };
+            row.add(*role, if *kind == Kind::Digits { with_hyphens(text) } else { text });
         }
         row.record()
     }
@@ -246,6 +247,11 @@ mod tests {
         assert_eq!(id("CHAR(32)", text("not an id")).as_deref(), Some("not an id"));
         let bytes = Uuid::parse_str(ID).unwrap().as_bytes().to_vec();
         assert_eq!(id("BLOB", Cell::Bytes(bytes)).as_deref(), Some(ID));
+        // The bytes of this one happen to be text.
+        let text = Uuid::parse_str("6f0c1b1e-1d1a-4cc2-8f6e-0a1b2c3d4e5f").unwrap();
+        let bytes = Cell::Bytes(text.as_bytes().to_vec());
+        assert_eq!(id("BLOB", bytes).as_deref(), Some("6f0c1b1e-1d1a-4cc2-8f6e-0a1b2c3d4e5f"));
+        assert_eq!(id("BLOB", Cell::Bytes(ID.as_bytes().to_vec())).as_deref(), Some(ID));
         assert_eq!(id("TEXT", Cell::Null), None);
     }
 }

@@ -35,18 +35,11 @@ pub(super) fn look(config: &Config) -> Looked<Folder> {
         MasterKeySource::Given(_) => None,
         MasterKeySource::File(path) | MasterKeySource::Own(path) => entry(path).ok(),
     };
-    if let (MasterKeySource::Own(_), Some(own)) = (&config.master_key, &master) {
-        files.push(own.clone());
-    }
     let bytes = |name: &str| path.join(name).metadata().map_or(0, |file| file.len());
     let shared = std::fs::read(path.join("claviger.db-shm")).unwrap_or_default();
     Ok(Folder {
         dir,
-        // Its mode is a matter of the master key.
-        files: files
-            .into_iter()
-            .filter(|file| Some(&file.path) != master.as_ref().map(|own| &own.path))
-            .collect(),
+        files,
         master,
         disk: disk(path),
         database_bytes: bytes("claviger.db"),

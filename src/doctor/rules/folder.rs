@@ -25,7 +25,9 @@ pub(crate) fn access(facts: &Facts) -> Outcome {
 
 pub(crate) fn owner(facts: &Facts) -> Outcome {
     let dir = &facts.folder.dir;
-    let foreign: Vec<&Entry> = facts.folder.files.iter().filter(|file| file.owner != dir.owner).collect();
+    let own_key = facts.folder.master.iter().filter(|key| key.path.starts_with(&dir.path));
+    let foreign: Vec<&Entry> =
+        facts.folder.files.iter().chain(own_key).filter(|file| file.owner != dir.owner).collect();
     let findings = foreign.first().map(|first| {
         let paths: Vec<String> = foreign.iter().map(|file| quoted(&file.path)).collect();
         let what = format!(

@@ -2,7 +2,7 @@
 
 use super::time;
 use crate::doctor::facts::{Facts, Held};
-use crate::doctor::{Finding, Level, Outcome, finding, run};
+use crate::doctor::{Finding, Level, Outcome, finding, run, shell_word};
 use crate::keys::State;
 use crate::keys::schedule::{self, Life, Policy, Step};
 use claviger_crypto::jwk::PublicJwk;
@@ -112,7 +112,7 @@ pub(crate) fn strength(facts: &Facts) -> Outcome {
     let findings = weak.map(|(key, bits)| {
         let what = format!("the published key {} is RSA of {bits} bits", key.kid);
         let why = "RSA below 2048 bits is within reach of those who can spend for it, and JOSE forbids it (RFC 7518 §3.3)";
-        finding(Level::Error, what, why, run(facts.command(&format!("key revoke {}", key.kid))))
+        finding(Level::Error, what, why, run(facts.command(&format!("key revoke {}", shell_word(&key.kid)))))
     });
     Outcome::of(findings.collect(), "none is too short")
 }
@@ -137,7 +137,7 @@ pub(crate) fn earlier(facts: &Facts) -> Outcome {
             let what = format!("the key {kid} of an earlier server verifies until {until}");
             let why =
                 "who has its private half, as everybody may who had that server, can make tokens until then";
-            let mend = run(facts.command(&format!("key revoke {kid}")))
+            let mend = run(facts.command(&format!("key revoke {}", shell_word(kid))))
                 .after("End it once the tokens of that server are out, or import it again for less: claviger key import --verify-until");
             findings.push(finding(Level::Warning, what, why, mend));
         } else if until < facts.now.minus(LATE) {
