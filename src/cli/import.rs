@@ -114,8 +114,8 @@ pub(super) fn run(args: &ArgMatches) -> Result<ExitCode, ExitCode> {
     let opened = source::open(name).map_err(|error| failed(format!("{name}: {error}")))?;
     let offline = Offline::open(args)?;
     let is_trial = args.get_flag("dry-run");
-    let (source, length) = Source::new(name, opened, given).map_err(failed)?;
     let report = args.get_one::<String>("report").map(|name| Report::create(name)).transpose()?;
+    let (source, length) = Source::new(name, opened, given).map_err(failed)?;
     let unit = source.unit();
     let mut import = Import {
         cx: &offline.cx,

@@ -189,7 +189,7 @@ mod tests {
                 "CREATE TABLE user (id INTEGER PRIMARY KEY, email TEXT);
                 PRAGMA writable_schema = ON;
                 INSERT INTO sqlite_schema (type, name, tbl_name, rootpage, sql)
-                VALUES ('table', 'found', 'found', 0, 'CREATE VIRTUAL TABLE found USING nothing(title)')",
+                VALUES ('table', 'found', 'found', 0, 'CREATE VIRTUAL TABLE found USING absent(title)')",
             )
             .unwrap();
         drop(writer);

@@ -214,7 +214,7 @@ fn a_file_that_cannot_be_read_or_written_is_said_first() {
         (&["-", "--report", "/nowhere/report"], "error: --report /nowhere/report: No such file"),
         (&["-", "--report", "claviger.toml"], "error: --report claviger.toml: File exists"),
     ] {
-        std::fs::write(town.folder.path().join("claviger.toml"), "").unwrap();
+        std::fs::write(town.folder.path().join("claviger.toml"), "# none\n").unwrap();
         let (code, _, err) = run(town.folder.path(), &[&["import"], arguments].concat(), &plain("alice"));
         assert!(code == 1 && err.starts_with(why), "{arguments:?}: {err}");
     }
