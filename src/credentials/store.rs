@@ -75,13 +75,11 @@ pub(crate) fn set(tx: &mut Tx<'_>, account: AccountId, phc: &str, now: Timestamp
     Ok(tx.execute(sql, &[phc.into(), now.into(), account.0.into()])? == 1)
 }
 
-/// The first and the last account that have a password, in the order of their ids.
-pub(crate) fn ends(tx: &mut Tx<'_>) -> Result<Option<(AccountId, AccountId)>, Error> {
-    let sql = "SELECT account_id FROM passwords ORDER BY account_id LIMIT 1";
-    let first = tx.first(sql, &[], |row| Ok(AccountId(row.get(0)?)))?;
-    let sql = "SELECT account_id FROM passwords ORDER BY account_id DESC LIMIT 1";
-    let last = tx.first(sql, &[], |row| Ok(AccountId(row.get(0)?)))?;
-    Ok(first.zip(last))
+/// The next accounts that have a password, at most so many, in the order of their ids.
+pub(crate) fn ids_after(tx: &mut Tx<'_>, after: AccountId, most: usize) -> Result<Vec<AccountId>, Error> {
+    let sql = "SELECT account_id FROM passwords WHERE account_id > $1 ORDER BY account_id LIMIT $2";
+    let most = i64::try_from(most).unwrap_or(i64::MAX);
+    tx.all(sql, &[after.0.into(), most.into()], |row| Ok(AccountId(row.get(0)?)))
 }
 
 /// The hash of each of these accounts, if it has one.
@@ -89,13 +87,6 @@ pub(crate) fn hashes_of(tx: &mut Tx<'_>, ids: &[AccountId]) -> Result<Vec<Option
     let sql = "SELECT phc FROM passwords WHERE account_id = $1";
     let rows: Vec<[Value<'_>; 1]> = ids.iter().map(|id| [id.0.into()]).collect();
     tx.first_each(sql, &rows, phc)
-}
-
-/// The hashes of those accounts that come next from each of these ids on.
-pub(crate) fn hashes_from(tx: &mut Tx<'_>, ids: &[AccountId]) -> Result<Vec<String>, Error> {
-    let sql = "SELECT phc FROM passwords WHERE account_id >= $1 ORDER BY account_id LIMIT 1";
-    let rows: Vec<[Value<'_>; 1]> = ids.iter().map(|id| [id.0.into()]).collect();
-    Ok(tx.first_each(sql, &rows, phc)?.into_iter().flatten().collect())
 }
 
 fn read(row: &Row<'_>) -> Result<Stored, Error> {

@@ -37,8 +37,14 @@ const ROTATE_EVERY: Duration = Duration::from_secs(1);
 /// How often new events are chained, and those of deleted accounts erased.
 const SEAL_EVERY: Duration = Duration::from_secs(1);
 
-/// How often it is looked at what checking a password costs.
+/// How often it is looked at what checking a password costs; where there are many accounts, a look takes longer.
 const LEARN_EVERY: Duration = Duration::from_secs(10);
+
+/// Between the parts of such a look: four minutes for a million accounts, in which it takes little of the database.
+const LEARN_PAUSE: Duration = Duration::from_millis(250);
+
+/// The same after a start, where nothing is known yet.
+const FIRST_LEARN_PAUSE: Duration = Duration::from_millis(4);
 
 /// How often rows that are over are deleted.
 const SWEEP_EVERY: Duration = Duration::from_secs(60);
@@ -163,12 +169,12 @@ pub async fn measure(app: Arc<App>) -> Result<(), keys::Error> {
 }
 
 async fn learn(app: Arc<App>) -> Result<(), db::Error> {
-    credentials::flow::learn_costs(&app).await
+    credentials::flow::learn_costs(&app, LEARN_PAUSE).await
 }
 
 /// At once after a start. What fails is said when the job's turn comes.
 async fn learn_first(app: Arc<App>) {
-    let _ = learn(app).await;
+    let _ = credentials::flow::learn_costs(&app, FIRST_LEARN_PAUSE).await;
 }
 
 /// Deletes all that is over. Also what an operator's test of the whole may call.

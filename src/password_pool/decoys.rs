@@ -7,40 +7,68 @@
 use claviger_crypto::password::StoredHash;
 use std::sync::{PoisonError, RwLock};
 
-/// Hashes like those that are stored; none of them is one.
+/// Hashes like those that are stored, each with a tag of the account; none of them is one.
 #[derive(Debug, Default)]
-pub struct Decoys(RwLock<Vec<StoredHash>>);
+pub struct Decoys(RwLock<Vec<([u8; 32], StoredHash)>>);
 
 impl Decoys {
     /// From now on these.
-    pub fn set(&self, like: Vec<StoredHash>) {
+    pub fn set(&self, like: Vec<([u8; 32], StoredHash)>) {
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = like;
     }
 
-    /// The one for an identifier, by its digest; `None` while all that is stored is our own.
+    /// The one for an identifier, by its digest; `None` while all that is stored is our own. By rendezvous hashing:
+    /// where an account comes or goes, only the identifiers beside it get another one.
     pub fn of(&self, digest: &[u8; 32]) -> Option<StoredHash> {
         let like = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        let [first, second, third, fourth, ..] = *digest;
-        let number = u32::from_be_bytes([first, second, third, fourth]) as usize;
-        like.get(number.checked_rem(like.len())?).cloned()
+        like.iter().max_by_key(|(tag, _)| score(digest, tag)).map(|(_, hash)| hash.clone())
     }
 }
 
+/// Tags and digests are random and secret, so a product whose halves are mixed is hash enough.
+fn score(digest: &[u8; 32], tag: &[u8; 32]) -> u128 {
+    let words = |bytes: &[u8; 32]| match bytes.as_chunks::<8>().0 {
+        [one, other, ..] => [*one, *other].map(u64::from_be_bytes).map(u128::from),
+        _ => [0; 2],
+    };
+    let ([a, b], [x, y]) = (words(digest), words(tag));
+    let product = (a ^ x) * (b ^ y);
+    (product ^ (product >> 64)) & u128::from(u64::MAX)
+}
+
 #[cfg(test)]
-#[allow(clippy::unwrap_used, clippy::indexing_slicing)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use claviger_crypto::mac::MacKey;
+
+    fn tag(name: &str, number: u32) -> [u8; 32] {
+        MacKey::new([8; 32]).tag(&[name.as_bytes(), &number.to_be_bytes()])
+    }
+
+    fn hash(number: u32) -> StoredHash {
+        let salt = tag("salt", number);
+        let text = format!("sha256$salt{}${}", salt[0], "ab".repeat(32));
+        StoredHash::read(&text).unwrap()
+    }
 
     #[test]
-    fn an_identifier_keeps_its_own() {
+    fn an_identifier_keeps_its_own_as_long_as_that_is_there() {
         let decoys = Decoys::default();
-        assert_eq!(decoys.of(&[9; 32]), None);
-        let bcrypt = "$2b$04$R9h/cIPz0gi.URNNX3kh2OPST9/PgBkqquzi.Ss7KIUgO2t0jWMUW";
-        let two = [StoredHash::Locked, StoredHash::read(bcrypt).unwrap()];
-        decoys.set(two.to_vec());
-        let of = |digest: u8| decoys.of(&[0, 0, 0, digest, 7].repeat(7)[..32].try_into().unwrap()).unwrap();
-        for digest in 0..100 {
-            assert_eq!(of(digest), two[usize::from(digest) % 2]);
+        assert_eq!(decoys.of(&tag("nobody", 0)), None);
+        let ten: Vec<_> = (0..10).map(|number| (tag("account", number), hash(number))).collect();
+        let of = |like: &[([u8; 32], StoredHash)]| -> Vec<StoredHash> {
+            decoys.set(like.to_vec());
+            (0..2000).map(|number| decoys.of(&tag("nobody", number)).unwrap()).collect()
+        };
+        let before = of(&ten);
+        for (_, hash) in &ten {
+            let share = before.iter().filter(|of| *of == hash).count();
+            assert!((120..280).contains(&share), "one in ten: {share}");
+        }
+        let after = of(&ten[1..]);
+        for (before, after) in before.iter().zip(&after) {
+            assert!(before == after || *before == ten[0].1);
         }
     }
 }

@@ -1,10 +1,8 @@
 //! Accounts with the hashes of other systems: they log in with what they had, and are hashed anew then.
 
-use crate::harness::{ByPassword, Caller as _, TestApp, database, send};
+use crate::harness::{database, send};
 use crate::import::{log_in, phc, sum};
 use crate::operators::{Town, run};
-use claviger::credentials::flow::learn_costs;
-use claviger_crypto::password::StoredHash;
 use reqwest::Method;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -120,41 +118,4 @@ async fn a_password_of_another_unicode_form_is_right_as_it_was_typed() {
     );
     assert!(log_in(&town, "alice", typed).await.is_some());
     assert!(log_in(&town, "alice", "caf\u{e9} au lait").await.is_some(), "from now on in either form");
-}
-
-#[tokio::test]
-async fn an_unknown_identifier_costs_what_some_account_does() {
-    let app = TestApp::start().await;
-    let inside = app.app();
-    let decoys = || (0..=255).map(|digest| inside.passwords.decoys().of(&[digest; 32])).collect::<Vec<_>>();
-    for number in 0..4 {
-        app.account(&format!("own{number}")).await;
-    }
-    learn_costs(&inside).await.unwrap();
-    assert!(decoys().iter().all(Option::is_none), "all that is stored is our own");
-
-    let sql = "UPDATE passwords SET phc = $1 WHERE account_id IN (SELECT id FROM accounts WHERE name < $2)";
-    let scrypt = StoredHash::read(
-        "$scrypt$ln=4,r=8,p=2$as05B0CoNQZA6F2rFeI8Rw$Y13Rn2XRzgKgK5xApiALtWh5crBmNhqfLcyIm+NvX70",
-    );
-    let scrypt = scrypt.unwrap().to_string();
-    database(app.data_dir()).execute(sql, [scrypt.as_str(), "own2"]).unwrap();
-    learn_costs(&inside).await.unwrap();
-    let like: Vec<String> = decoys().into_iter().map(|decoy| decoy.unwrap().to_string()).collect();
-    assert_eq!(decoys().into_iter().map(|decoy| decoy.unwrap().to_string()).collect::<Vec<_>>(), like);
-    assert!(like.iter().any(|text| text.starts_with("$scrypt$ln=4,r=8,p=2$")), "{like:?}");
-    assert!(like.iter().any(|text| text.starts_with(OWN)), "{like:?}");
-    assert!(!like.contains(&scrypt), "none of them is one");
-
-    for number in 0..20 {
-        let nobody = ByPassword {
-            app: &app,
-            username: format!("nobody{number}@example.org"),
-            password: "x".repeat(9),
-        };
-        nobody.get("/login").await.problem(401, "wrong-credentials");
-    }
-    database(app.data_dir()).execute("DELETE FROM accounts", []).unwrap();
-    learn_costs(&inside).await.unwrap();
-    assert!(decoys().iter().all(Option::is_none));
 }

@@ -40,6 +40,7 @@ mod framing;
 mod guesses;
 mod guesses_at_home;
 mod hang_up;
+mod hash_costs;
 mod hashing;
 mod health;
 mod http2;

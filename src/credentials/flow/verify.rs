@@ -44,7 +44,7 @@ impl Verified {
 }
 
 /// Checks a password. Costs one hash, whether there is such an account or not; and what the hash of another system
-/// costs, for an account that has one still and for as many identifiers that nobody has.
+/// or cost does, for an account that has one still and for as many identifiers that nobody has.
 ///
 /// # Errors
 /// [`Error::Wrong`], [`Error::Guesses`], or that there is no capacity now.
@@ -55,8 +55,9 @@ pub async fn verify(cx: &Cx, who: Who<'_>, password: Password) -> Result<Verifie
     let params = cx.app.passwords.params();
     let hash = found.as_ref().and_then(|stored| parse(cx, stored));
     let expected = hash.unwrap_or_else(|| decoy(cx, &identifier));
-    let salt = random::bytes();
-    let checked = cx.app.passwords.run(move |hasher| check(hasher, &password, &expected, params, salt)).await;
+    let renewal =
+        Renewal { params, salt: random::bytes(), wanted: found.as_ref().is_some_and(|stored| stored.active) };
+    let checked = cx.app.passwords.run(move |hasher| check(hasher, &password, &expected, &renewal)).await;
     let checked = match checked.map_err(Error::from).and_then(|checked| Ok(checked?)) {
         Ok(checked) => checked,
         Err(error) => {
@@ -125,23 +126,29 @@ enum Checked {
     },
 }
 
+/// What a new hash is made with.
+struct Renewal {
+    params: Params,
+    salt: [u8; 16],
+    /// Whether anybody is told that the password is right.
+    wanted: bool,
+}
+
+/// Computes the same whether the password is right or wrong, unless its caller is told so anyway: the time must not
+/// tell that it is a disabled account's.
 fn check(
     hasher: &mut Hasher,
     password: &Password,
     expected: &StoredHash,
-    params: Params,
-    salt: [u8; 16],
+    renewal: &Renewal,
 ) -> Result<Checked, OutOfMemory> {
     let is_right = hasher.verify_stored(password.as_bytes(), expected)?;
     // Another system may have hashed what its keyboard gave, in another form of Unicode.
-    let is_right_as_typed = match password.as_typed() {
-        Some(typed) if !is_right => hasher.verify_stored(typed, expected)?,
-        _ => false,
-    };
-    let is_own = matches!(expected, StoredHash::Own(_));
-    let is_renewed = is_right && expected.is_outdated(params) || is_right_as_typed;
-    // The hash of another system may be a cheap one, and no password costs less than ours, right or wrong.
-    let renewed = (is_renewed || !is_own).then(|| hasher.hash(password.as_bytes(), salt)).transpose()?;
+    let typed = password.as_typed().map(|typed| hasher.verify_stored(typed, expected)).transpose()?;
+    let is_right_as_typed = !is_right && typed == Some(true);
+    // A hash of another system or cost may be a cheap one, and no password costs less than ours.
+    let is_renewed = expected.is_outdated(renewal.params) || is_right_as_typed && renewal.wanted;
+    let renewed = is_renewed.then(|| hasher.hash(password.as_bytes(), renewal.salt)).transpose()?;
     Ok(if is_right || is_right_as_typed { Checked::Right { renewed } } else { Checked::Wrong })
 }
 

@@ -56,11 +56,21 @@ fn has_avx2() -> bool {
 #[error("there is not enough memory for a password hash")]
 pub struct OutOfMemory;
 
+/// How many hashes were computed, for who must know that two things cost the same: times vary.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Computed {
+    /// Argon2id of version 1.3, at whatever cost.
+    pub own: u64,
+    /// Those of other systems.
+    pub foreign: u64,
+}
+
 /// Computes and verifies hashes on one thread. Its memory is taken at the first call, wiped after each (about a
 /// twentieth of a hash's time), and kept for the next; what a costlier stored hash needs is given back at once.
 pub struct Hasher {
     params: Params,
     engine: EngineState,
+    pub(super) computed: Computed,
 }
 
 enum EngineState {
@@ -78,7 +88,7 @@ impl Hasher {
             Engine::Fast => EngineState::Fast(Box::new(fast(params)?.hasher())),
             Engine::Plain => EngineState::Plain(Vec::new()),
         };
-        Ok(Self { params, engine })
+        Ok(Self { params, engine, computed: Computed::default() })
     }
 
     /// Hashes `password` with a fresh random `salt`.
@@ -101,6 +111,11 @@ impl Hasher {
         Ok(verify_slices_are_equal(&tag, &stored.tag).is_ok())
     }
 
+    /// What it has computed so far.
+    pub fn computed(&self) -> Computed {
+        self.computed
+    }
+
     /// Gives the memory back until the next call.
     pub fn release_memory(&mut self) {
         match &mut self.engine {
@@ -116,6 +131,7 @@ impl Hasher {
         salt: &[u8],
         tag: &mut [u8],
     ) -> Result<(), OutOfMemory> {
+        self.computed.own += 1;
         match &mut self.engine {
             EngineState::Fast(hasher) => {
                 let tag_length = TagLen::bytes(tag.len() as u64);

@@ -8,7 +8,7 @@ mod engine;
 pub mod foreign;
 mod phc;
 
-pub use engine::{Engine, Hasher, OutOfMemory};
+pub use engine::{Computed, Engine, Hasher, OutOfMemory};
 pub use foreign::StoredHash;
 pub use phc::{BadHash, PasswordHash};
 

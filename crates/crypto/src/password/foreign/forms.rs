@@ -1,8 +1,10 @@
 //! The stored form of each format: PHC strings where there is one, else what the format's maker writes.
 
-use super::expect_sound;
 use super::parts::{bcrypt, cost, decimal, from_any, from_bcrypt, from_phc, padded, phc};
-use super::{Digest, Foreign, Kind, MAX_BCRYPT_COST, MAX_TEXT, Params, Refusal, ScryptCost, Variant};
+use super::{
+    Digest, Foreign, Kind, MAX_BCRYPT_COST, MAX_TEXT, MOST_ARGON2, Params, Refusal, ScryptCost, Variant,
+};
+use super::{expect_sound, is_affordable};
 use std::fmt;
 
 const FIREBASE: &str = "Firebase's scrypt";
@@ -39,7 +41,6 @@ impl Foreign {
 
 /// `[v=19$]m=…,t=…,p=…$salt$tag`; the version is 1.0 where none is named.
 fn argon2(variant: Variant, rest: &str) -> Result<Kind, Refusal> {
-    const MOST: &str = "m=1048576, t=64 and p=16 of Argon2";
     let damaged = Refusal::Damaged("Argon2");
     let (old, rest) = match rest.split_once('$') {
         Some(("v=19", rest)) => (false, rest),
@@ -48,12 +49,15 @@ fn argon2(variant: Variant, rest: &str) -> Result<Kind, Refusal> {
     };
     let [params, salt, tag] = fields(rest).ok_or(damaged)?;
     let [m, t, p] = numbers(params, ["m=", "t=", "p="]).ok_or(damaged)?;
-    let number = |text| cost(text, "Argon2", MOST);
+    let number = |text| cost(text, "Argon2", MOST_ARGON2);
     let (memory, passes, lanes) = (number(m)?, number(t)?, number(p)?);
     let params = Params::new(memory, passes, lanes).map_err(|_| {
         let least = passes >= 1 && lanes >= 1 && u64::from(memory) >= 8 * u64::from(lanes);
-        if least { Refusal::TooCostly(MOST) } else { damaged }
+        if least { Refusal::TooCostly(MOST_ARGON2) } else { damaged }
     })?;
+    if !is_affordable(params) {
+        return Err(Refusal::TooCostly(MOST_ARGON2));
+    }
     let (salt, tag) = (from_phc(salt).ok_or(damaged)?, from_phc(tag).ok_or(damaged)?);
     // As of our own.
     if !(8..=64).contains(&salt.len()) || !(16..=64).contains(&tag.len()) {

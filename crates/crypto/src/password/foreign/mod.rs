@@ -14,8 +14,14 @@ use super::Params;
 pub use parts::{from_any as from_base64, from_hex};
 pub use stored::StoredHash;
 
-/// The greatest rounds of PBKDF2, for each block of its digest: a few seconds.
+/// The greatest rounds of PBKDF2, for each block of its digest: a few seconds. Those of SHA-384 and SHA-512 count
+/// twice.
 pub const MAX_ROUNDS: u32 = 10_000_000;
+
+/// The greatest work of Argon2, its memory in KiB times its passes: a few seconds.
+pub const MAX_ARGON2_WORK: u64 = 1 << 21;
+
+const MOST_ARGON2: &str = "m=1048576, t=64, p=16 and m * t = 2097152 of Argon2";
 
 /// The greatest work of scrypt, `N * r * p`: a second or two. It bounds the memory, `128 * N * r`, to 512 MiB.
 pub const MAX_SCRYPT_WORK: u64 = 1 << 22;
@@ -149,6 +155,11 @@ impl ScryptCost {
     }
 }
 
+/// Whether Argon2 of another system is verified at this cost.
+fn is_affordable(params: Params) -> bool {
+    u64::from(params.memory_kib) * u64::from(params.passes) <= MAX_ARGON2_WORK
+}
+
 /// Salts of other systems may be short, or texts.
 fn sound(salt: &[u8], tag: &[u8]) -> bool {
     (1..=256).contains(&salt.len()) && (16..=128).contains(&tag.len())
@@ -184,8 +195,12 @@ impl Foreign {
     fn pbkdf2_or_default(digest: Digest, rounds: u32, salt: Vec<u8>, tag: Vec<u8>) -> Result<Self, Refusal> {
         expect_sound("PBKDF2", &salt, &tag)?;
         let blocks = tag.len().div_ceil(digest.length()) as u64;
-        if u64::from(rounds) * blocks > u64::from(MAX_ROUNDS) {
-            return Err(Refusal::TooCostly("10000000 rounds of PBKDF2"));
+        let (weight, most) = match digest {
+            Digest::Sha1 | Digest::Sha256 => (1, "10000000 rounds of PBKDF2"),
+            Digest::Sha384 | Digest::Sha512 => (2, "5000000 rounds of PBKDF2 with SHA-384 or SHA-512"),
+        };
+        if u64::from(rounds) * blocks * weight > u64::from(MAX_ROUNDS) {
+            return Err(Refusal::TooCostly(most));
         }
         Ok(Self(Kind::Pbkdf2 { digest, rounds, salt, tag }))
     }

@@ -1,7 +1,7 @@
 //! A stored hash of any format: our own, another's, or none.
 
 use super::super::{BadHash, Hasher, OutOfMemory, Params, PasswordHash};
-use super::{Foreign, Kind, Refusal, Variant};
+use super::{Foreign, Kind, MOST_ARGON2, Refusal, Variant, is_affordable};
 use aws_lc_rs::digest::{SHA256, digest};
 use std::fmt;
 
@@ -38,7 +38,14 @@ impl StoredHash {
     /// # Errors
     /// [`Refusal`], with the reason for people.
     pub fn read(text: &str) -> Result<Self, Refusal> {
-        Self::parse(text).or_else(|BadHash| Foreign::read(text).map(Self::of))
+        let hash = Self::parse(text).or_else(|BadHash| Foreign::read(text).map(Self::of))?;
+        match &hash {
+            // What the settings of here asked for is verified whatever it costs; what comes from elsewhere is not.
+            Self::Own(PasswordHash { params, .. }) if !is_affordable(*params) => {
+                Err(Refusal::TooCostly(MOST_ARGON2))
+            }
+            _ => Ok(hash),
+        }
     }
 
     /// Argon2 of another system, version 1.3.
@@ -116,7 +123,10 @@ impl Hasher {
     pub fn verify_stored(&mut self, password: &[u8], stored: &StoredHash) -> Result<bool, OutOfMemory> {
         match stored {
             StoredHash::Own(hash) => self.verify(password, hash),
-            StoredHash::Foreign(hash) => hash.verify(password),
+            StoredHash::Foreign(hash) => {
+                self.computed.foreign += 1;
+                hash.verify(password)
+            }
             StoredHash::Locked => Ok(false),
         }
     }

@@ -123,6 +123,29 @@ fn rounds_are_bounded_by_block() {
     assert!(Foreign::pbkdf2(Digest::Sha256, 5_000_000, vec![1], vec![2; 64]).is_ok());
     assert!(Foreign::pbkdf2(Digest::Sha256, 5_000_001, vec![1], vec![2; 64]).is_err());
     assert!(Foreign::pbkdf2(Digest::Sha256, 0, vec![1], vec![2; 64]).is_err());
+    // A round of SHA-512 takes as long as two of SHA-256.
+    for (digest, most) in [(Digest::Sha1, 10_000_000), (Digest::Sha512, 5_000_000)] {
+        assert!(Foreign::pbkdf2(digest, most, vec![1], vec![2; 20]).is_ok());
+        let more = Foreign::pbkdf2(digest, most + 1, vec![1], vec![2; 20]).unwrap_err().to_string();
+        assert!(more.contains(&format!("{most} rounds")), "{more}");
+    }
+}
+
+#[test]
+fn memory_and_passes_of_argon2_are_bounded_together() {
+    for name in ["argon2id$v=19", "argon2id$v=16", "argon2i$v=19", "argon2d$v=19"] {
+        let text = |cost: &str| format!("${name}${cost},p=1$c2FsdHNhbHQ$dGFnIG9mIHNpeHRlZW4uLg");
+        for good in ["m=1048576,t=2", "m=65536,t=32", "m=32768,t=64"] {
+            assert!(StoredHash::read(&text(good)).is_ok(), "{name} {good}");
+        }
+        for costly in ["m=1048576,t=3", "m=1048576,t=64", "m=65536,t=33"] {
+            let said = StoredHash::read(&text(costly)).unwrap_err().to_string();
+            assert!(said.contains("m * t = 2097152"), "{name} {costly}: {said}");
+        }
+    }
+    // The settings of here may ask for more, and what they asked for is read again.
+    let own = "$argon2id$v=19$m=1048576,t=64,p=1$c2FsdHNhbHQ$dGFnIG9mIHNpeHRlZW4uLg";
+    assert!(StoredHash::parse(own).is_ok());
 }
 
 #[test]
