@@ -1,5 +1,5 @@
-//! The writer: one thread that takes all that is waiting into one transaction, each closure in a savepoint of its own,
-//! so that many callers share one sync.
+//! The writer: one thread that takes all that is waiting into one transaction, so that many callers share one sync.
+//! Where a closure fails that has changed something, the group is run once more with a savepoint for each.
 
 use super::run;
 use crate::base::priority::give_way;
@@ -185,17 +185,44 @@ fn gather(queue: &Receiver<Box<dyn Job>>, first: Box<dyn Job>, several: bool) ->
 /// One durable commit for the whole group. On an error nobody's change is kept.
 fn commit_group(connection: &Connection, group: &mut [Box<dyn Job>]) -> Result<(), Error> {
     run(connection, "BEGIN IMMEDIATE")?;
+    if !run_together(connection, group)? {
+        run(connection, "ROLLBACK")?;
+        run(connection, "BEGIN IMMEDIATE")?;
+        run_apart(connection, group)?;
+    }
+    run(connection, "COMMIT")
+}
+
+/// Runs the group without savepoints, which would have SQLite copy each page that changes. Says whether all changes
+/// can stay: not, if one that is not to be kept had changed something.
+fn run_together(connection: &Connection, group: &mut [Box<dyn Job>]) -> Result<bool, Error> {
+    for job in group {
+        let before = connection.total_changes();
+        let keep = run_job(connection, job)?;
+        if !keep && connection.total_changes() != before {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// Runs each of the group in a savepoint of its own.
+fn run_apart(connection: &Connection, group: &mut [Box<dyn Job>]) -> Result<(), Error> {
     for job in group {
         run(connection, "SAVEPOINT job")?;
-        let keep = job.run(&mut Tx(On::Sqlite(connection)));
-        // SQLite itself rolls all back where it can no longer write: disk full, I/O error, no memory.
-        if connection.is_autocommit() {
-            return Err(Error::Unavailable("the disk is full or cannot be written".into()));
-        }
-        if !keep {
+        if !run_job(connection, job)? {
             run(connection, "ROLLBACK TO job")?;
         }
         run(connection, "RELEASE job")?;
     }
-    run(connection, "COMMIT")
+    Ok(())
+}
+
+fn run_job(connection: &Connection, job: &mut Box<dyn Job>) -> Result<bool, Error> {
+    let keep = job.run(&mut Tx(On::Sqlite(connection)));
+    // SQLite itself rolls all back where it can no longer write: disk full, I/O error, no memory.
+    if connection.is_autocommit() {
+        return Err(Error::Unavailable("the disk is full or cannot be written".into()));
+    }
+    Ok(keep)
 }
