@@ -7,6 +7,7 @@ import base64
 import json
 import os
 import sys
+import threading
 import time
 
 import claviger
@@ -83,6 +84,26 @@ def unknown_key_id():
     holds(f"one fetch at most for a hundred key ids, not {len(fetches)}", len(fetches) <= 1)
 
 
+def old_copy():
+    """While one thread fetches what is old the others wait, and do not go by the old."""
+    file = claviger.File(f"{BASE_URL}/.well-known/jwks.json", lambda body: "old", lifetime=20, spare=600)
+    same("the first copy", file.get(), "old")
+    file.fetched_at, file.tried_at = file.fetched_at - 60, file.tried_at - 60
+    reading = threading.Event()
+
+    def read(_body):
+        reading.set()
+        time.sleep(0.5)
+        return "new"
+
+    file.read = read
+    first = threading.Thread(target=file.get)
+    first.start()
+    holds("it is fetched", reading.wait(10))
+    same("what the others get", file.get(), "new")
+    first.join()
+
+
 def garbage():
     for text in ("", "a", "a.b.c", "....", "é.é.é", "a" * 9000, seen["other"] + "=", seen["other"][:-4]):
         refused(text, "")
@@ -138,6 +159,7 @@ CHECKS = [
     ("other headers", other_headers),
     ("a status list in place of a token", other_kinds),
     ("unknown key ids", unknown_key_id),
+    ("an old copy is not gone by while a newer one is fetched", old_copy),
     ("garbage", garbage),
     ("another audience", wrong_audience),
     ("another issuer", wrong_issuer),
