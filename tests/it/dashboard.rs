@@ -2,7 +2,7 @@
 
 use crate::harness::{Query, Samples, Selector, TestApp};
 use crate::metrics::life;
-use claviger::metrics::{FAMILIES, Family, Kind, Vocabulary};
+use claviger::metrics::{FAMILIES, Family, Kind, Scale, Vocabulary};
 use serde_json::Value;
 use std::collections::HashSet;
 
@@ -112,6 +112,25 @@ fn what_is_wrong_is_found() {
         "1 - claviger_logins_total / foo",
     ] {
         assert!(!faults(query, &vocabulary).is_empty(), "{query}");
+    }
+}
+
+/// Between two bounds Prometheus divides evenly, so that of equal counts every quantile but the largest comes out below
+/// their mean.
+#[test]
+fn of_counts_the_largest_is_shown_and_no_other_quantile() {
+    let dashboard = dashboard();
+    let of_counts = |query: &str| {
+        let families = Query::parse(query).selectors.into_iter().filter_map(|of| family(&of.name));
+        families
+            .filter(|family| matches!(family.kind, Kind::Histogram(_)))
+            .any(|family| family.scale == Scale::One)
+    };
+    let quantiles = asked(&dashboard).into_iter().filter(|(_, query)| query.contains("histogram_quantile("));
+    let of_counts: Vec<(&str, &str)> = quantiles.filter(|(_, query)| of_counts(query)).collect();
+    assert!(!of_counts.is_empty());
+    for (title, query) in of_counts {
+        assert!(query.starts_with("histogram_quantile(1, "), "{title}: {query}");
     }
 }
 
