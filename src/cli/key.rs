@@ -114,7 +114,7 @@ fn revoke(offline: &Offline, kid: &str) -> Result<(), ExitCode> {
         }
     })?;
     print(format_args!(
-        "{kid} is revoked. This server refuses what it signed; services do when their JWK set has run out.\n"
+        "{kid} is revoked. Servers refuse what it signed from now on, services once they have the new JWK set.\n"
     ));
     if let Revoked::Done(Some(heir)) = revoked {
         print(format_args!("{heir} signs from now on.\n"));

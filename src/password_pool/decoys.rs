@@ -37,7 +37,7 @@ fn score(digest: &[u8; 32], tag: &[u8; 32]) -> u128 {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing)]
 mod tests {
     use super::*;
     use claviger_crypto::mac::MacKey;
