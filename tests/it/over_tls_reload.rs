@@ -56,9 +56,10 @@ async fn a_renewed_certificate_is_taken_and_open_connections_go_on() {
 #[tokio::test]
 async fn what_does_not_fit_is_refused_and_a_hangup_looks_at_once() {
     let folder = tempfile::tempdir().unwrap();
-    let (ours, other) = (Certificate::of_days(90), Certificate::of_days(90));
+    let (ours, other, ended) = (Certificate::of_days(90), Certificate::of_days(90), Certificate::of_days(-1));
     let mut program = serve(folder.path(), &ours);
     for (certificate, key, words) in [
+        (&ended.pem, &ended.key, "has expired, at"),
         (&other.pem, &ours.key, "is not that of the first certificate"),
         (&ours.pem, &"nothing".to_owned(), "holds no PEM private key"),
         (&"nothing".to_owned(), &ours.key, "holds no PEM certificate"),

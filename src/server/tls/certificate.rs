@@ -51,6 +51,21 @@ pub enum Error {
     /// The key belongs to another certificate.
     #[error("the key in {1} is not that of the first certificate in {0}. Put both there again, of one issue")]
     Mismatch(PathBuf, PathBuf),
+    /// Clients would refuse it, and do not refuse the one in use.
+    #[error(
+        "the certificate in {0} has expired, at {1}, and the one in use has not. Put the renewed one there"
+    )]
+    Expired(PathBuf, Timestamp),
+    /// The same, for now.
+    #[error(
+        "the certificate in {0} is valid only from {1} on, and is looked at again then. If that time is past, set this machine's clock"
+    )]
+    NotYetValid(PathBuf, Timestamp),
+    /// The same: it is for other names.
+    #[error(
+        "the certificate in {0} is not for {1}, the issuer's host, and the one in use is. Put one there that was issued for that name"
+    )]
+    OtherHost(PathBuf, String),
     /// TLS cannot be set up at all.
     #[error("TLS cannot be set up: {0}. Look at the certificate with: openssl x509 -text -in FILE")]
     Unusable(String),
@@ -213,6 +228,32 @@ impl Identity {
     /// When the certificate ends.
     pub(super) fn expires(&self) -> Timestamp {
         self.facts.not_after
+    }
+
+    /// Makes sure that clients who take `old` take this one too. One that is no worse is taken: at an expired one
+    /// there is nothing to keep.
+    pub(super) fn expect_as_good_as(
+        &self,
+        old: &Self,
+        files: &TlsFiles,
+        now: Timestamp,
+    ) -> Result<(), Error> {
+        let Facts { not_before, not_after, other_host, .. } = &self.facts;
+        let file = || files.certificate.clone();
+        if old.is_valid(now) && now < *not_before {
+            return Err(Error::NotYetValid(file(), *not_before));
+        }
+        if old.is_valid(now) && !self.is_valid(now) {
+            return Err(Error::Expired(file(), *not_after));
+        }
+        match other_host {
+            Some(host) if old.facts.other_host.is_none() => Err(Error::OtherHost(file(), host.clone())),
+            _ => Ok(()),
+        }
+    }
+
+    fn is_valid(&self, now: Timestamp) -> bool {
+        (self.facts.not_before..self.facts.not_after).contains(&now)
     }
 
     /// What there is to say of the times of the certificate.

@@ -47,6 +47,8 @@ pub(in crate::server) struct Watch {
     told: Option<Timestamp>,
     /// Why the files could not be read at the last look, if they could not.
     unreadable: Option<String>,
+    /// When what was refused may be taken, if it only came too early.
+    good_from: Option<Timestamp>,
 }
 
 /// The first look.
@@ -55,7 +57,8 @@ pub(super) fn first(files: &TlsFiles, host: Option<&str>) -> Result<(Identity, W
     let marks = marks(files);
     let contents = certificate::read(files)?;
     let identity = certificate::identity(&contents, files, host)?;
-    Ok((identity, Watch { marks, in_use: digest(&contents), told: None, unreadable: None }))
+    let in_use = digest(&contents);
+    Ok((identity, Watch { marks, in_use, told: None, unreadable: None, good_from: None }))
 }
 
 /// What came of a look.
@@ -74,10 +77,19 @@ impl Watch {
         Self { told, ..self }
     }
 
-    /// Looks for a change; `asked` reads the files even if nothing tells of one.
-    pub(super) fn look(&mut self, files: &TlsFiles, host: Option<&str>, asked: bool) -> Seen {
+    /// Looks for a change; `asked` reads the files even if nothing tells of one. What is there takes the place of
+    /// `old` if it is as good.
+    pub(super) fn look(
+        &mut self,
+        files: &TlsFiles,
+        host: Option<&str>,
+        old: &Identity,
+        now: Timestamp,
+        asked: bool,
+    ) -> Seen {
         let marks = marks(files);
-        if marks == self.marks && !asked {
+        let is_due = self.good_from.is_some_and(|from| now >= from);
+        if marks == self.marks && !asked && !is_due {
             return Seen::Same;
         }
         let contents = match certificate::read(files) {
@@ -90,17 +102,24 @@ impl Watch {
                 return if is_told { Seen::Same } else { Seen::Refused(why) };
             }
         };
-        (self.marks, self.unreadable) = (marks, None);
+        (self.marks, self.unreadable, self.good_from) = (marks, None, None);
         let digest = digest(&contents);
         if digest == self.in_use {
             return Seen::SameContents;
         }
-        match certificate::identity(&contents, files, host) {
+        let new = certificate::identity(&contents, files, host)
+            .and_then(|new| new.expect_as_good_as(old, files, now).map(|()| new));
+        match new {
             Ok(identity) => {
                 (self.in_use, self.told) = (digest, None);
                 Seen::Renewed(identity)
             }
-            Err(why) => Seen::Refused(why),
+            Err(why) => {
+                if let Error::NotYetValid(_, from) = why {
+                    self.good_from = Some(from);
+                }
+                Seen::Refused(why)
+            }
         }
     }
 
@@ -138,7 +157,7 @@ pub(in crate::server) async fn keep_up(tls: Arc<Tls>, mut watch: Watch, mut hang
 #[allow(clippy::disallowed_methods)] // A task of the server.
 async fn turn(tls: Arc<Tls>, mut watch: Watch, now: Timestamp, asked: bool) -> Result<Watch, JoinError> {
     let looked = tokio::task::spawn_blocking(move || {
-        let seen = watch.look(&tls.files, tls.host.as_deref(), asked);
+        let seen = watch.look(&tls.files, tls.host.as_deref(), &tls.identity(), now, asked);
         settle(&tls, seen, asked);
         if watch.is_due(now) && tls.tell_age(now) {
             watch.told = Some(now);
@@ -205,10 +224,10 @@ mod tests {
 
     #[test]
     fn what_fits_is_taken_and_what_does_not_is_refused() {
-        let (old, new) = (issue("auth.example.org", 90), issue("auth.example.org", 180));
+        let (old, new) = (issue("auth.example.org", 60), issue("auth.example.org", 90));
         let folder = Folder::with(&old);
-        let (_, mut watch) = first(&folder.files, None).unwrap();
-        let mut look = |asked| watch.look(&folder.files, None, asked);
+        let (identity, mut watch) = first(&folder.files, None).unwrap();
+        let mut look = |asked| watch.look(&folder.files, None, &identity, MOMENT, asked);
         assert!(matches!(look(false), Seen::Same));
         assert!(matches!(look(true), Seen::SameContents));
         folder.put(&old.0, &old.1);
@@ -220,7 +239,7 @@ mod tests {
         assert!(matches!(look(true), Seen::Refused(Error::Mismatch(..))), "or when asked");
         folder.put(&new.0, &new.1);
         let Seen::Renewed(identity) = look(false) else { unreachable!() };
-        assert_eq!(identity.expires(), MOMENT.plus(180 * DAY));
+        assert_eq!(identity.expires(), MOMENT.plus(90 * DAY));
 
         std::fs::remove_file(&folder.files.key).unwrap();
         assert!(matches!(look(false), Seen::Refused(Error::Unreadable(..))));
@@ -232,6 +251,61 @@ mod tests {
         std::fs::write(&other, &old.0).unwrap();
         std::fs::rename(&other, &folder.files.certificate).unwrap();
         assert!(matches!(look(false), Seen::Refused(Error::Mismatch(..))));
+    }
+
+    #[test]
+    fn what_clients_would_refuse_takes_no_good_ones_place() {
+        let host = "auth.example.org";
+        let good = issue(host, 60);
+        let folder = Folder::with(&good);
+        let (mut old, mut watch) = first(&folder.files, Some(host)).unwrap();
+        let mut look = |put: Option<&(String, String)>, now| {
+            put.iter().for_each(|(certificate, key)| folder.put(certificate, key));
+            let seen = watch.look(&folder.files, Some(host), &old, now, false);
+            match seen {
+                Seen::Same => "same".to_owned(),
+                Seen::SameContents => "in use".to_owned(),
+                Seen::Refused(error) => error.to_string(),
+                Seen::Renewed(identity) => {
+                    old = identity;
+                    "taken".to_owned()
+                }
+            }
+        };
+        let (foreign, ended, early) = (issue("www.example.org", 90), issue(host, -1), issue(host, 91));
+        for (put, words) in [
+            (&foreign, "is not for auth.example.org"),
+            (&ended, "has expired, at 2026-11-22T12:00:00Z"),
+            (&early, "is valid only from 2026-11-24T12:00:00Z on"),
+        ] {
+            let said = look(Some(put), MOMENT);
+            assert!(said.contains(words), "{said}");
+            assert_eq!(look(None, MOMENT), "same", "said once");
+        }
+        // Nothing has to touch it again.
+        assert_eq!(look(None, MOMENT.plus(DAY)), "taken");
+        assert_eq!(look(Some(&good), MOMENT.plus(DAY)), "taken");
+        // Where clients refuse the one in use, there is nothing to keep but its name.
+        assert!(look(Some(&foreign), MOMENT.plus(DAY * 61)).contains("is not for auth.example.org"));
+        assert_eq!(look(Some(&issue(host, 59)), MOMENT.plus(DAY * 61)), "taken");
+        assert_eq!(look(Some(&issue(host, 150)), MOMENT.plus(DAY * 61)), "taken");
+    }
+
+    #[test]
+    fn other_names_are_taken_if_they_cover_the_issuer_or_the_old_ones_did_not() {
+        let (old, new) = (issue("auth.example.org", 60), issue("*.example.org", 90));
+        for (host, put, is_taken) in [
+            (Some("auth.example.org"), &new, true),
+            (Some("auth.example.org"), &issue("*.example.net", 90), false),
+            (Some("login.example.org"), &issue("other.example.org", 90), true),
+            (None, &issue("other.example.org", 90), true),
+        ] {
+            let folder = Folder::with(&old);
+            let (identity, mut watch) = first(&folder.files, host).unwrap();
+            folder.put(&put.0, &put.1);
+            let seen = watch.look(&folder.files, host, &identity, MOMENT, false);
+            assert_eq!(matches!(seen, Seen::Renewed(_)), is_taken, "{host:?}");
+        }
     }
 
     #[test]
