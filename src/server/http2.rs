@@ -13,7 +13,7 @@ use hyper_util::server::graceful::GracefulConnection;
 use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::{Instant, MissedTickBehavior, interval};
@@ -34,6 +34,11 @@ const MAX_FAULTS: usize = 100;
 /// What a client may send of one body, and of all, before it is read. Bodies have 64 kB at most.
 const STREAM_WINDOW: u32 = 64 * 1024;
 const CONNECTION_WINDOW: u32 = 256 * 1024;
+
+/// How much of an answer is handed on at once, and may wait to be sent. As the next piece is asked for, the client has
+/// let the one before be sent: a slow reader is told by that from one who reads nothing.
+const PIECE: usize = 4 * 1024;
+const SEND_BUFFER: usize = 4 * PIECE;
 
 /// When a client is asked whether it is still there, after it has sent nothing, and how long it has to say so.
 const PING_AFTER: Duration = Duration::from_secs(5);
@@ -64,6 +69,7 @@ pub(super) fn builder() -> http2::Builder<TokioExecutor> {
         .max_local_error_reset_streams(MAX_FAULTS)
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
+        .max_send_buf_size(SEND_BUFFER)
         .keep_alive_interval(PING_AFTER)
         .keep_alive_timeout(PING_TIMEOUT);
     http
@@ -219,7 +225,7 @@ impl AtWork {
         self.is_answered = true;
         self.requests.change(|counts| counts.unsent += 1);
         let requests = self.requests.clone();
-        answer.map(|body| Watched { is_begun: body.is_end_stream(), body, requests })
+        answer.map(|body| Watched { is_begun: body.is_end_stream(), body, rest: Bytes::new(), requests })
     }
 }
 
@@ -236,6 +242,8 @@ impl Drop for AtWork {
 #[derive(Debug)]
 pub(super) struct Watched {
     body: Body,
+    /// What the body has given and was not handed on yet.
+    rest: Bytes,
     /// Whether the client still wanted it when it was there. A handler that waits for a body may give its answer only
     /// because the client has taken the request back.
     is_begun: bool,
@@ -260,15 +268,32 @@ impl HttpBody for Watched {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
         self.is_begun = true;
-        Pin::new(&mut self.body).poll_frame(cx)
+        // What was handed on before is sent, or as good as that.
+        self.requests.change(|_| {});
+        if self.rest.is_empty() {
+            match ready!(Pin::new(&mut self.body).poll_frame(cx)).map(|frame| frame.map(Frame::into_data)) {
+                Some(Ok(Ok(data))) => self.rest = data,
+                Some(Ok(Err(trailers))) => return Poll::Ready(Some(Ok(trailers))),
+                Some(Err(error)) => return Poll::Ready(Some(Err(error))),
+                None => return Poll::Ready(None),
+            }
+        }
+        let piece = self.rest.len().min(PIECE);
+        Poll::Ready(Some(Ok(Frame::data(self.rest.split_to(piece)))))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.rest.is_empty() && self.body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        let (rest, body) = (self.rest.len() as u64, self.body.size_hint());
+        let mut hint = SizeHint::new();
+        hint.set_lower(body.lower().saturating_add(rest));
+        if let Some(upper) = body.upper() {
+            hint.set_upper(upper.saturating_add(rest));
+        }
+        hint
     }
 }
 

@@ -112,6 +112,34 @@ async fn checklist_89_slow_clients_of_http2_are_dropped_and_others_served() {
     }
 }
 
+#[tokio::test]
+async fn who_reads_slowly_but_steadily_gets_all_of_a_long_answer() {
+    let certificate = Certificate::of_days(90);
+    let app = TestApp::over_tls(&certificate, &[]).await;
+    let whole = Secure::to(app.address(), &certificate).await.get("/openapi.json").await.unwrap().body.len();
+    // As much at once as takes it 15 seconds in all: longer than any limit.
+    let step = u32::try_from(whole / 30).unwrap();
+    assert!(step > 1024, "{whole} bytes");
+    let mut client = Frames::to(app.address(), &certificate, &[(WINDOW, step)]).await;
+    let fields =
+        [(":method", "GET"), (":scheme", "https"), (":path", "/openapi.json"), (":authority", "localhost")];
+    client.ask(1, &fields).await;
+    let (mut read, mut unpaid) = (0, 0);
+    while read < whole {
+        let frame = client.until(|frame| frame.kind == Kind::Data).await;
+        let frame = frame.unwrap_or_else(|| panic!("cut after {read} of {whole} bytes"));
+        (read, unpaid) = (read + frame.payload.len(), unpaid + u32::try_from(frame.payload.len()).unwrap());
+        if unpaid >= step {
+            sleep(Duration::from_millis(500)).await;
+            for stream in [0, 1] {
+                client.send(Kind::WindowUpdate, 0, stream, &unpaid.to_be_bytes()).await;
+            }
+            unpaid = 0;
+        }
+    }
+    assert_eq!(read, whole);
+}
+
 /// Asserts what each was told before its end.
 fn expect((slow, heard): (Slow, Vec<Kind>)) {
     let has = |kind| heard.contains(&kind);
