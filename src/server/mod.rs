@@ -110,7 +110,8 @@ pub async fn start(config: Config, clock: Clock) -> Result<Server, StartError> {
     let passwords = PasswordPool::start_counted(config.hash, metrics)?;
     let mut app = App::new(config, db, keyring, secrets, passwords, clock);
     let exporter = app.config.traces.clone().map(|traces| {
-        let (tracer, queue) = Tracer::new(traces.sampler, traces.queue, app.metrics.clone());
+        let (tracer, queue) =
+            Tracer::new(traces.sampler, traces.queue, app.metrics.clone(), app.config.tls.is_some());
         app.tracer = Some(Arc::new(tracer));
         Exporter::start(traces, queue, app.metrics.clone())
     });

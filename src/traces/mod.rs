@@ -80,6 +80,8 @@ pub struct Tracer {
     sampler: Sampler,
     queue: mpsc::Sender<Vec<Span>>,
     metrics: Arc<Metrics>,
+    /// What requests come by: never what a client says of that.
+    scheme: &'static str,
 }
 
 /// The span of a request that is under way. Sent when the last who works for the request lets go of it.
@@ -113,10 +115,17 @@ tokio::task_local! {
 }
 
 impl Tracer {
-    /// One that keeps at most `queue` requests in wait, and the end that they come out of.
-    pub fn new(sampler: Sampler, queue: usize, metrics: Arc<Metrics>) -> (Self, mpsc::Receiver<Vec<Span>>) {
+    /// One that keeps at most `queue` requests in wait, and the end that they come out of. `over_tls` is how the server
+    /// speaks with everybody.
+    pub fn new(
+        sampler: Sampler,
+        queue: usize,
+        metrics: Arc<Metrics>,
+        over_tls: bool,
+    ) -> (Self, mpsc::Receiver<Vec<Span>>) {
         let (sender, receiver) = mpsc::channel(queue.max(1));
-        (Self { sampler, queue: sender, metrics }, receiver)
+        let scheme = if over_tls { "https" } else { "http" };
+        (Self { sampler, queue: sender, metrics, scheme }, receiver)
     }
 
     /// Begins the span of a request that came now.
@@ -155,7 +164,7 @@ impl RequestSpan {
         let text = |text: &str| Value::Text(text.to_owned());
         let mut attributes = vec![
             ("http.request.method", text(method)),
-            ("url.scheme", text("http")),
+            ("url.scheme", text(self.tracer.scheme)),
             ("claviger.request_id", Value::Text(request_id.to_string())),
         ];
         attributes.extend(route.map(|route| ("http.route", text(route))));

@@ -1,6 +1,6 @@
 //! Spans of requests, sent by the real program to a collector in Python by the standard variables.
 
-use crate::harness::{Collector, Program, Samples, free_port};
+use crate::harness::{Certificate, Collector, Program, Samples, Secure, free_port};
 use crate::tls::certify;
 use serde_json::{Value, json};
 use std::collections::HashMap;
@@ -173,6 +173,32 @@ async fn a_request_has_a_span_with_those_of_what_it_does_inside() {
             1,
             "the quick way has no span: not taken"
         );
+    }
+}
+
+#[tokio::test]
+async fn the_scheme_is_what_the_server_speaks_and_not_what_a_client_says() {
+    for over_tls in [false, true] {
+        let mut collector = Collector::answering(200);
+        let (folder, certificate) = (tempfile::tempdir().unwrap(), Certificate::of_days(90));
+        let mut command = Program::command(&[]);
+        command.env("OTEL_EXPORTER_OTLP_ENDPOINT", &collector.url).env("OTEL_BSP_SCHEDULE_DELAY", "50");
+        let flags = if over_tls { certificate.flags() } else { Vec::new() };
+        let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
+        let mut program = Program::serve_by(command, folder.path(), &flags);
+        let other = if over_tls { "http" } else { "https" };
+        let headers = [("x-forwarded-proto", other)];
+        if over_tls {
+            let mut client = Secure::to(program.address, &certificate).await;
+            client.send("GET", "/health/live", &headers, "").await.unwrap();
+        } else {
+            let http = reqwest::Client::builder().no_proxy().build().unwrap();
+            let url = format!("{}/health/live", program.url);
+            http.get(url).header("x-forwarded-proto", other).send().await.unwrap();
+        }
+        let scheme = if over_tls { "https" } else { "http" };
+        assert_eq!(collector.batch()["spans"][0]["attributes"]["url.scheme"], scheme);
+        program.stop();
     }
 }
 
