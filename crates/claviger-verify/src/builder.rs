@@ -115,7 +115,8 @@ impl Builder {
         self
     }
 
-    /// What happens while no list can be had. Default: tokens are taken for 10 minutes.
+    /// What happens while no list can be had. Default: tokens are taken for 10 minutes after the last one, and refused
+    /// where there was none yet.
     pub fn missing_status(mut self, missing: MissingStatus) -> Self {
         self.missing_status = missing;
         self

@@ -31,6 +31,11 @@ pub(crate) trait File: Send + Sync + 'static {
         true
     }
 
+    /// Whether it is older than the copy that is held, and may not take its place.
+    fn is_older(&self, _: &Self::Value, _held: &Self::Value) -> bool {
+        false
+    }
+
     /// For how long it may be kept.
     fn fresh_for(&self, value: &Self::Value, response: &Response) -> Duration;
 }
@@ -196,7 +201,8 @@ impl<F: File> Task<F> {
 
     /// A new copy and for how long it may be kept.
     async fn fetch(&mut self) -> Result<(Arc<F::Value>, Duration), FetchError> {
-        let known = self.state.borrow().value.clone().filter(|known| self.file.is_good(known));
+        let held = self.state.borrow().value.clone();
+        let known = held.clone().filter(|known| self.file.is_good(known));
         let request = Request {
             url: self.file.url().clone(),
             accept: F::ACCEPT,
@@ -211,6 +217,9 @@ impl<F: File> Task<F> {
             }
             (200, _) => {
                 let value = Arc::new(self.file.read(&response).await?);
+                if held.is_some_and(|held| self.file.is_older(&value, &held)) {
+                    return Err(FetchError::new("it is older than the one that was fetched before"));
+                }
                 self.etag.clone_from(&response.etag);
                 value
             }

@@ -21,15 +21,21 @@ pub enum MissingStatus {
     /// They are refused at once ([`Error::NoStatus`]): no ended session slips through, and your service is away when
     /// the server is.
     Refuse,
-    /// They are taken for so long after the last list that was fetched, or after the first try where there was none
-    /// yet, then refused. Sessions that end meanwhile are
-    /// not seen to. The default, with 10 minutes: a restart or a failover of the server is no outage of yours, and one
-    /// who can keep your service from the server does not stay logged in for long.
+    /// They are taken for so long after the last list that was fetched, then refused; where there was none yet, they
+    /// are refused at once. Sessions that end meanwhile are not seen to. The default, with 10 minutes: a restart or a
+    /// failover of the server is no outage of yours, and one who can keep your service from the server does not stay
+    /// logged in for long. A list that no token has named for 10 minutes is kept no more.
     AcceptFor(Duration),
+    /// The same, and where there was no list yet, they are taken for so long after the first try: your service starts
+    /// while lists cannot be had, and knows of no ended session then.
+    AcceptFromStartFor(Duration),
 }
 
 /// However long a list may be kept by its `ttl`, it is looked at again after half of this.
 const FRESH_AT_MOST: Duration = Duration::from_secs(60);
+
+/// How far a list's `iat` may lie ahead, as that of a token, for clocks that differ. Seconds.
+const MOST_AHEAD: i64 = 60;
 
 /// A list that no token has named for so long is kept no more.
 const IDLE_AFTER: Duration = Duration::from_secs(600);
@@ -50,6 +56,7 @@ pub(crate) struct Common {
 pub(crate) struct Verified {
     list: StatusList,
     /// Seconds since 1970 UTC.
+    made: i64,
     ends: i64,
     ttl: Duration,
 }
@@ -80,13 +87,27 @@ impl File for ListFile {
             )
             .await?
             .map_err(|error| FetchError::new(format_args!("the status list is refused: {error}")))?;
+        // It would keep newer ones out until that time has come.
+        if read.iat > now().saturating_add(MOST_AHEAD) {
+            return Err(FetchError::new("the status list is refused: it is from the future. Set the clocks"));
+        }
         let list =
             StatusList::unpack(read.status_list.bits, &read.status_list.lst).map_err(FetchError::new)?;
-        Ok(Verified { list, ends: read.exp, ttl: Duration::from_secs(read.ttl).min(FRESH_AT_MOST) })
+        Ok(Verified {
+            list,
+            made: read.iat,
+            ends: read.exp,
+            ttl: Duration::from_secs(read.ttl).min(FRESH_AT_MOST),
+        })
     }
 
     fn is_good(&self, value: &Verified) -> bool {
         value.ends > (self.common.now)()
+    }
+
+    /// Whoever stands in between may send a list again in which a session goes on that has ended since.
+    fn is_older(&self, value: &Verified, held: &Verified) -> bool {
+        value.made < held.made
     }
 
     fn fresh_for(&self, value: &Verified, _: &Response) -> Duration {
@@ -123,7 +144,12 @@ impl Lists {
     /// # Errors
     /// It has ended, or has no place, or nobody can tell.
     pub(crate) async fn check(&self, place: &StatusReference) -> Result<(), Error> {
-        let state = self.copy(&place.uri)?.first().await;
+        let copy = self.copy(&place.uri)?;
+        let mut state = copy.first().await;
+        // Without a list nobody gets in, so that its next try is not left to the task, which takes its time.
+        if state.value.is_none() && !self.is_tolerated(&state) {
+            state = copy.newer().await;
+        }
         if let Some(known) = &state.value {
             match known.list.status(place.idx) {
                 Some(0) => {}
@@ -163,7 +189,8 @@ impl Lists {
     fn is_tolerated(&self, state: &State<Verified>) -> bool {
         match self.missing {
             MissingStatus::Refuse => false,
-            MissingStatus::AcceptFor(time) => state.as_of.unwrap_or(state.since).elapsed() <= time,
+            MissingStatus::AcceptFor(time) => state.as_of.is_some_and(|as_of| as_of.elapsed() <= time),
+            MissingStatus::AcceptFromStartFor(time) => state.as_of.unwrap_or(state.since).elapsed() <= time,
         }
     }
 

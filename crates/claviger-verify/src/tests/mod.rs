@@ -32,6 +32,8 @@ struct World {
     ended: BTreeSet<usize>,
     mood: Mood,
     lists_are_broken: Option<&'static str>,
+    /// A list of before, which is all that is sent.
+    replayed: Option<String>,
     max_age: u64,
     asked: Vec<String>,
     not_modified: usize,
@@ -55,6 +57,7 @@ impl Server {
             ended: BTreeSet::new(),
             mood: Mood::Up,
             lists_are_broken: None,
+            replayed: None,
             max_age: 300,
             asked: Vec::new(),
             not_modified: 0,
@@ -122,7 +125,7 @@ impl Server {
         let list = StatusListToken {
             sub: format!("{ISSUER}/status/{}", if broken == "another list" { 1 } else { 0 }),
             iss: Some(if broken == "another issuer" { AUDIENCE } else { ISSUER }.into()),
-            iat: self.now(),
+            iat: self.now() + if broken == "of the future" { 61 } else { 0 },
             exp: self.now() + if broken == "expired" { 0 } else { 600 },
             ttl: 20,
             status_list: StatusList { bits: 1, lst },
@@ -147,6 +150,9 @@ impl Server {
                 "/.well-known/jwks.json" => {
                     let keys: Vec<_> = world.keys.iter().map(|key| key.public()).collect();
                     (json!({ "keys": keys }).to_string(), format!("\"{}\"", keys[0].kid))
+                }
+                "/status/0" if world.replayed.is_some() => {
+                    (world.replayed.clone().unwrap_or_default(), "\"replayed\"".to_owned())
                 }
                 "/status/0" => {
                     (self.list(world), format!("\"{:?}{}\"", world.ended, world.keys[0].public().kid))
