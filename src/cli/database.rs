@@ -138,11 +138,32 @@ fn advice(from: &Location, to: &Location) -> String {
         }
         _ => format!("before the first start bring {key} into {folder}"),
     };
+    let backups = backups(from, to);
     format!(
         "\nAll is copied to {to}.\n\
         1.  The master key is not in the database, and the new servers need the same one:\n    \
         {bring},\n    or set master_key_file or CLAVIGER_MASTER_KEY as the old ones had it.\n\
         2.  Start them, with the same settings otherwise: {start}\n\
-        3.  Do not start the old ones again: what happens in one database does not reach the other.\n"
+        3.  Do not start the old ones again: what happens in one database does not reach the other.\n\
+        4.  {backups}\n"
+    )
+}
+
+/// What becomes of backups, whose settings still name the old database: they would go on, and hold nothing new.
+fn backups(from: &Location, to: &Location) -> String {
+    let setting = match to {
+        Location::Folder(folder) => {
+            format!("CLAVIGER_DATA_DIR={}, and take CLAVIGER_DATABASE_URL out,", folder.display())
+        }
+        Location::Server(_) => "CLAVIGER_DATABASE_URL=postgres://…".to_owned(),
+    };
+    let old = match from {
+        Location::Folder(folder) => format!("{}/claviger.db*", folder.display()),
+        Location::Server(_) => "the old database".to_owned(),
+    };
+    format!(
+        "Timers and cron go on with backups of {from} until their settings name the new one:\n    \
+        set {setting} in /etc/claviger.env, which the units in contrib/ read, or where cron has it.\n    \
+        When a backup of the new one is made and verified, remove {old}, but not the master key."
     )
 }

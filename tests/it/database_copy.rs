@@ -258,6 +258,9 @@ fn an_end_is_read_from_standard_input() {
         output.status.success() && said.contains(&format!("All is copied to {}", target.place)),
         "{said}"
     );
+    assert!(said.contains(&format!("go on with backups of {}", source.place)), "{said}");
+    let setting = if on_postgres() { "CLAVIGER_DATABASE_URL=postgres://" } else { "CLAVIGER_DATA_DIR=/" };
+    assert!(said.contains(setting) && said.contains("/claviger.db*"), "{said}");
     assert_eq!(count(&database(target.folder.path()), "counters"), 2);
 }
 
