@@ -6,10 +6,31 @@ use claviger_crypto::Sha256;
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::io::Errno;
 use std::ffi::OsString;
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fmt::Display;
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind, Read as _, Write};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+
+/// Makes the folder of dated backups if there is none, for its owner alone.
+///
+/// # Errors
+/// If it cannot be made.
+pub fn make_folder(folder: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(folder)
+}
+
+/// An error of writing to a place, which says what was full.
+pub fn unwritten(place: impl Display, left: &str, error: &io::Error) -> io::Error {
+    let what = match error.kind() {
+        ErrorKind::StorageFull => "the disk is full",
+        ErrorKind::QuotaExceeded => "the quota on that disk is used up",
+        ErrorKind::FileTooLarge => "a file there may not be so large",
+        kind => return io::Error::new(kind, format!("{place}: {error}")),
+    };
+    let text = format!("{place}: {what} ({error}). {left} Make room, or name another place");
+    io::Error::new(error.kind(), text)
+}
 
 /// What unfinished files end with. They begin with a dot and the name that they are to have.
 const UNFINISHED: &str = ".unfinished";

@@ -79,41 +79,39 @@ pub fn create<W: Write + Send + 'static>(
     wanted: Wanted,
 ) -> Result<(W, Header, Trailer), Error> {
     let engine = if db.is_remote() { "postgres" } else { "sqlite" };
-    let schema = db::newest_schema();
-    let tables = layout(schema)?;
     let header = Header {
         id: wish.id,
         made_at: wish.now,
         program: env!("CARGO_PKG_VERSION").into(),
         engine: engine.into(),
-        schema,
-        schema_digest: db::schema_digest(schema)?,
         master_key: wish.master,
-        tables: Vec::new(),
+        ..Header::default()
     };
     let mut begin = Some((out, header));
     db.snapshot(move |tx| {
         // What was written out cannot be taken back, so it is done once.
         let (out, header) = begin.take().ok_or_else(|| Error::Write("it was begun twice".into()))?;
-        dump(tx, &tables, header, out, &watch, &wanted)
+        dump(tx, header, out, &watch, &wanted)
     })
 }
 
 fn dump<W: Write>(
     tx: &mut Tx<'_>,
-    tables: &[Arc<Table>],
     mut header: Header,
     out: W,
     watch: &impl Watch,
     wanted: &AtomicBool,
 ) -> Result<(W, Header, Trailer), Error> {
-    for table in tables {
+    header.schema = db::schema(tx)?;
+    header.schema_digest = db::schema_digest(header.schema)?;
+    let tables = layout(header.schema)?;
+    for table in &tables {
         let columns = table.columns().map(|(name, kind)| (name.to_owned(), kind)).collect();
         header.tables.push(Told { name: table.name().to_owned(), columns, rows: table.rows(tx)? });
     }
     watch.begin(Stage::Saving, header.rows());
     let mut writer = Writer::begin(out, header)?;
-    for table in tables {
+    for table in &tables {
         watch.table(table.name());
         writer.table()?;
         let mut rows = 0;

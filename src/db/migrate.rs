@@ -124,6 +124,31 @@ pub(super) fn expect_current(tx: &mut Tx<'_>) -> Result<(), Error> {
     mark::expect_none(tx)
 }
 
+/// The oldest schema that backups are made of. No release had an older one.
+const OLDEST: usize = 10;
+
+/// The number of the schema, which may be an earlier one, for who only reads all of it.
+///
+/// # Errors
+/// [`Error::Refused`] if this program does not know it, or a copy into the database is not finished.
+pub fn known(tx: &mut Tx<'_>) -> Result<usize, Error> {
+    let applied = history(tx)?;
+    check(MIGRATIONS, &applied)?;
+    if applied.len() < OLDEST {
+        return Err(older());
+    }
+    mark::expect_none(tx)?;
+    Ok(applied.len())
+}
+
+/// Whether it is such a schema.
+///
+/// # Errors
+/// As [`known`].
+pub(super) fn expect_known(tx: &mut Tx<'_>) -> Result<(), Error> {
+    known(tx).map(drop)
+}
+
 /// Whether the schema has all that this program needs. While servers are replaced one by one, the newer may
 /// have taken further steps.
 ///

@@ -19,7 +19,7 @@ mod value;
 
 pub use error::Error;
 pub use folder::{give_to_owner as give_folder_to_owner, prepare as prepare_folder};
-pub use migrate::{digest_of as schema_digest, newest as newest_schema};
+pub use migrate::{digest_of as schema_digest, known as schema, newest as newest_schema};
 #[cfg(debug_assertions)]
 pub use noted::note_statements;
 pub use place::Place;
@@ -38,6 +38,9 @@ pub struct Db {
     engine: Engine,
     metrics: Arc<Metrics>,
 }
+
+/// What is asked of the schema of a database that is opened.
+type Expect = fn(&mut Tx<'_>) -> Result<(), Error>;
 
 #[derive(Clone, Debug)]
 enum Engine {
@@ -110,8 +113,22 @@ impl Db {
     pub fn open_beside<'a>(place: impl Into<Place<'a>>) -> Result<Self, Error> {
         let Place { data_dir, server } = place.into();
         let engine = match server {
-            None => Engine::Sqlite(sqlite::Sqlite::open_beside(data_dir)?),
-            Some(url) => Engine::Postgres(postgres::Postgres::open_beside(url)?),
+            None => Engine::Sqlite(sqlite::Sqlite::open_beside(data_dir, migrate::expect_current)?),
+            Some(url) => Engine::Postgres(postgres::Postgres::open_beside(url, migrate::expect_current)?),
+        };
+        Ok(Self::uncounted(engine))
+    }
+
+    /// The same where the schema may be an earlier one, for a backup before an upgrade. Only what was the same then may
+    /// be written: the audit trail.
+    ///
+    /// # Errors
+    /// If there is none, or its schema is none that this program knows.
+    pub fn open_for_backup<'a>(place: impl Into<Place<'a>>) -> Result<Self, Error> {
+        let Place { data_dir, server } = place.into();
+        let engine = match server {
+            None => Engine::Sqlite(sqlite::Sqlite::open_beside(data_dir, migrate::expect_known)?),
+            Some(url) => Engine::Postgres(postgres::Postgres::open_beside(url, migrate::expect_known)?),
         };
         Ok(Self::uncounted(engine))
     }

@@ -214,6 +214,38 @@ fn made_by_hand(vault: &Vault, schema: usize, digest: [u8; 32], known: usize, ac
     path
 }
 
+#[tokio::test]
+async fn the_new_version_backs_up_what_the_old_one_left() {
+    let (vault, first, second) = (Vault::new(), End::own(), End::own());
+    let mut town = Town::at(first.folder, ISSUER);
+    let alice = town.person("alice").await;
+    town.program.stop();
+    // As the version before the last step left it.
+    let held = database(town.folder.path());
+    let back =
+        "DROP TABLE earlier_ends; DROP TABLE earlier_keys; DELETE FROM schema_history WHERE version >= 11";
+    held.execute_batch(back).unwrap();
+    let path = vault.created(town.folder.path(), "old.age");
+    let steps = || -> i64 {
+        held.query_row("SELECT MAX(version) FROM schema_history", [], |row| row.get(0)).unwrap()
+    };
+    assert_eq!(steps(), 10, "it stays as it was");
+    let (code, out, err) = vault.verify(&path);
+    assert!(
+        code == 0 && out.contains("schema       10\n") && out.contains("chain whole, 0 not"),
+        "{out} {err}"
+    );
+    vault.restored(&path, second.folder.path());
+    let again = Town::at(second.folder, ISSUER);
+    assert_eq!(again.profile(&alice.token).await.status, 200);
+    assert_eq!(again.listed(&["audit", "list", "--event", "backup-create"]).len(), 1);
+
+    // No release had this one.
+    held.execute_batch("DELETE FROM schema_history WHERE version = 10").unwrap();
+    let (code, out, err) = vault.create(town.folder.path(), "older.age", &[]);
+    assert!(code == 1 && out.is_empty() && err.contains("is older than this program"), "{err}");
+}
+
 #[test]
 fn an_older_schema_is_migrated_and_a_newer_one_refused() {
     let (vault, end, other) = (Vault::new(), End::own(), End::own());

@@ -133,7 +133,8 @@ fn a_backup_is_never_written_over_and_half_of_one_never_stays() {
     };
     let output = sh(r#""$@" - >/dev/full"#);
     let said = String::from_utf8(output.stderr).unwrap();
-    assert!(output.status.code() == Some(1) && said.contains("No space left on device"), "{said}");
+    let full = "standard output: the disk is full (No space left on device (os error 28)). What came of it is no backup";
+    assert!(output.status.code() == Some(1) && said.contains(full), "{said}");
     let more = "INSERT INTO accounts (id, email, email_key, name, created_at)
         WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 20000)";
     match database(end.folder.path()) {
@@ -149,7 +150,8 @@ fn a_backup_is_never_written_over_and_half_of_one_never_stays() {
     // 1 MiB is enough for all but the backup.
     let output = sh(r#"ulimit -f 2048; trap '' XFSZ; exec "$@" full.age"#);
     let said = String::from_utf8(output.stderr).unwrap();
-    assert!(output.status.code() == Some(1) && said.contains("File too large"), "{said}");
+    let large = "full.age: a file there may not be so large (File too large (os error 27)). Nothing of it is left there. Make room";
+    assert!(output.status.code() == Some(1) && said.contains(large), "{said}");
     assert_eq!(names(vault.folder.path()), before);
     vault.created(end.folder.path(), "full.age");
 }
@@ -196,6 +198,41 @@ fn the_oldest_dated_ones_go_when_the_new_one_is_good() {
     assert!(there.len() == 2 && there[0] == ours[2], "{there:?}");
     let (code, ..) = vault.verify(&folder.join(&there[1]));
     assert_eq!(code, 0);
+}
+
+#[test]
+fn the_folder_of_dated_ones_is_made_for_its_owner_alone() {
+    let (vault, end) = (Vault::new(), lived());
+    let nightly = |folder: &Path| {
+        let create = ["backup", "create", "--dir", folder.to_str().unwrap(), "--recipient", &vault.recipient];
+        run(end.folder.path(), &create, "")
+    };
+    let folder = vault.path("claviger/nightly");
+    let (code, out, err) = nightly(&folder);
+    assert!(code == 0 && out.contains("nightly/claviger-"), "{out} {err}");
+    assert_eq!(folder.metadata().unwrap().permissions().mode() & 0o777, 0o700);
+    assert_eq!(names(&folder).len(), 1);
+    // Beneath a file there can be none.
+    std::fs::write(vault.path("notes.txt"), "").unwrap();
+    let (code, out, err) = nightly(&vault.path("notes.txt/nightly"));
+    assert!(code == 1 && out.is_empty() && err.contains("notes.txt/nightly cannot be made: "), "{err}");
+    assert!(err.contains("install -d -m 0700 -o USER "), "{err}");
+}
+
+#[test]
+fn the_digest_of_a_backup_is_that_of_its_file() {
+    let (vault, end, other) = (Vault::new(), lived(), End::own());
+    let path = vault.created(end.folder.path(), "b.age");
+    let bytes = std::fs::read(&path).unwrap();
+    let digest: String = claviger_crypto::sha256(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+    let line = format!("\nSHA-256      {digest}\n");
+    for (_, out, err) in [vault.verify(&path), vault.restore(&path, other.folder.path(), &[])] {
+        assert!(out.contains(&line), "{out} {err}");
+    }
+    let verify = ["backup", "verify", "-", "--identity", &vault.identity];
+    let mut command = Program::command(&verify);
+    let piped = command.stdin(std::fs::File::open(&path).unwrap()).output().unwrap();
+    assert!(String::from_utf8(piped.stdout).unwrap().contains(&line));
 }
 
 /// Who has the file and the identity needs nothing of ours to look inside.

@@ -1,5 +1,6 @@
 //! What every release left behind is opened, brought up to date and honoured: accounts, sessions, tokens and keys.
 
+use crate::backup::Vault;
 use crate::harness::{Answer, ByToken, Caller as _, Program, TestApp, refresh, sqlite_only};
 use crate::operators::run;
 use serde_json::{Value, json};
@@ -78,6 +79,26 @@ async fn people_notice_nothing_of_the_upgrade() {
         let introspect = app.anonymous().form("/introspect", &[("token", text(&facts, "token"))]);
         let said = crate::harness::send(introspect.bearer_auth(text(&facts, "api_key"))).await;
         assert_eq!((said.status, &said.json()["active"]), (200, &json!(true)));
+    }
+}
+
+/// The new program makes the backup before the upgrade.
+#[test]
+fn what_a_release_left_is_backed_up_before_a_server_starts_on_it() {
+    if sqlite_only() {
+        return;
+    }
+    let vault = Vault::new();
+    for release in releases() {
+        let ((folder, facts), target) = (copied(&release), tempfile::tempdir().unwrap());
+        let name = format!("{}.age", release.file_name().unwrap().display());
+        let path = vault.created(folder.path(), &name);
+        vault.restored(&path, target.path());
+        drop(Program::serve(target.path(), &[]));
+        let (_, listed, _) = run(target.path(), &["user", "list"], "");
+        for id in facts["ids"].as_object().unwrap().values() {
+            assert!(listed.contains(id.as_str().unwrap()), "{listed}");
+        }
     }
 }
 

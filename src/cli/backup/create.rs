@@ -14,7 +14,7 @@ use crate::keys;
 use crate::server::Signals;
 use clap::ArgMatches;
 use std::io::{self, IsTerminal as _, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -34,7 +34,7 @@ pub(super) fn run(args: &ArgMatches) -> Result<ExitCode, ExitCode> {
     let own = lock.key();
     let key = own.map_or_else(|| locks::identities(args), |key| Ok(Some(key)))?;
     let place = Place::from(&config);
-    let db = Db::open_beside(place).map_err(|error| {
+    let db = Db::open_for_backup(place).map_err(|error| {
         failed(format!("the database in {place} cannot be used ({error}). {}", place.mend()))
     })?;
     let master = keys::master::obtain(&config.master_key, false);
@@ -96,9 +96,10 @@ impl Out {
             return Ok(Self::Standard(io::stdout()));
         }
         if let Some(dir) = args.get_one::<PathBuf>("dir") {
+            file::make_folder(dir).map_err(|error| unmade(dir, &error))?;
             file::clear_dated(dir).map_err(|error| format!("{}: {error}", dir.display()))?;
         }
-        let file = NewFile::begin(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+        let file = NewFile::begin(&path).map_err(|error| unwritten(&path, &error).to_string())?;
         Ok(Self::File(path, file))
     }
 
@@ -114,12 +115,12 @@ impl Out {
         let (path, mut file) = match self {
             Self::File(path, file) => (path, file),
             Self::Standard(mut out) => {
-                out.flush().map_err(failed)?;
+                out.flush().map_err(|error| failed(unsent(&error)))?;
                 eprintln!("{what}");
                 return Ok(());
             }
         };
-        let named = |error: io::Error| failed(format!("{}: {error}", path.display()));
+        let named = |error: io::Error| failed(unwritten(&path, &error));
         file.check().map_err(named)?;
         if let Some(key) = key {
             let again = file.reader().map_err(named)?;
@@ -149,18 +150,35 @@ impl Out {
     }
 }
 
+/// Why the folder of `--dir` is not there.
+fn unmade(dir: &Path, error: &io::Error) -> String {
+    let dir = dir.display();
+    format!(
+        "the folder {dir} cannot be made: {error}. Make it for the user that backups are made as: install -d -m 0700 -o USER {dir}"
+    )
+}
+
+/// Of a file that goes away when it is not finished.
+fn unwritten(path: &Path, error: &io::Error) -> io::Error {
+    file::unwritten(path.display(), "Nothing of it is left there.", error)
+}
+
+fn unsent(error: &io::Error) -> io::Error {
+    file::unwritten("standard output", "What came of it is no backup.", error)
+}
+
 impl Write for Out {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match self {
-            Self::File(_, file) => file.write(bytes),
-            Self::Standard(out) => out.write(bytes),
+            Self::File(path, file) => file.write(bytes).map_err(|error| unwritten(path, &error)),
+            Self::Standard(out) => out.write(bytes).map_err(|error| unsent(&error)),
         }
     }
 
     fn flush(&mut self) -> io::Result<()> {
         match self {
-            Self::File(_, file) => file.flush(),
-            Self::Standard(out) => out.flush(),
+            Self::File(path, file) => file.flush().map_err(|error| unwritten(path, &error)),
+            Self::Standard(out) => out.flush().map_err(|error| unsent(&error)),
         }
     }
 }

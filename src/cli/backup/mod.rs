@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 const CREATE: &str = "\
-The server may run meanwhile; nobody waits. The backup holds all tables as they are at one moment, and the master key, \
+The server may run meanwhile; nobody waits. The database may be that of an earlier version, before an upgrade. The backup holds all tables as they are at one moment, and the master key, \
 so it is as secret as the server itself: it is sealed in the age format, for a passphrase or for recipients, and \
 `age --decrypt` opens it too. The passphrase comes from --passphrase-file, CLAVIGER_BACKUP_PASSPHRASE, or is asked for.
 
@@ -44,39 +44,36 @@ pub(super) fn command() -> Command {
                 "The identity that it was sealed for, as age-keygen makes it; - reads standard input",
             ))
     };
-    let create = with_settings(leaf("create", "Write everything into a sealed file", ""), SHORT)
-        .arg(file().help("The new file; - writes to standard output").conflicts_with("dir"))
-        .arg(
-            Arg::new("dir")
-                .long("dir")
-                .value_name("DIR")
-                .value_parser(value_parser!(PathBuf))
-                .help("Make a file with the date in its name there instead"),
-        )
-        .group(ArgGroup::new("to").args(["file", "dir"]).required(true))
-        .arg(
-            Arg::new("keep")
-                .long("keep")
-                .value_name("COUNT")
-                .value_parser(RangedU64ValueParser::<usize>::new().range(1..))
-                .conflicts_with("file")
-                .help("Then delete the oldest of the dated files there, but for so many"),
-        )
-        .arg(
-            Arg::new("recipient")
-                .long("recipient")
-                .short('r')
-                .value_name("KEY")
-                .action(ArgAction::Append)
-                .conflicts_with("passphrase-file")
-                .help("Seal it for the holder of this public key of age; may be given again"),
-        )
-        .arg(passphrase_file())
-        .arg(identity("Read the new backup back by this identity").requires("recipient"))
-        .arg(Arg::new("without-master-key").long("without-master-key").action(ArgAction::SetTrue).help(
-            "Leave the master key out, where it is kept elsewhere: without it a restore is not possible",
-        ))
-        .after_help(CREATE);
+    let create =
+        with_settings(leaf("create", "Write everything into a sealed file", ""), SHORT)
+            .arg(file().help("The new file; - writes to standard output").conflicts_with("dir"))
+            .arg(Arg::new("dir").long("dir").value_name("DIR").value_parser(value_parser!(PathBuf)).help(
+                "Make a file with the date in its name there instead; the folder is made if there is none",
+            ))
+            .group(ArgGroup::new("to").args(["file", "dir"]).required(true))
+            .arg(
+                Arg::new("keep")
+                    .long("keep")
+                    .value_name("COUNT")
+                    .value_parser(RangedU64ValueParser::<usize>::new().range(1..))
+                    .conflicts_with("file")
+                    .help("Then delete the oldest of the dated files there, but for so many"),
+            )
+            .arg(
+                Arg::new("recipient")
+                    .long("recipient")
+                    .short('r')
+                    .value_name("KEY")
+                    .action(ArgAction::Append)
+                    .conflicts_with("passphrase-file")
+                    .help("Seal it for the holder of this public key of age; may be given again"),
+            )
+            .arg(passphrase_file())
+            .arg(identity("Read the new backup back by this identity").requires("recipient"))
+            .arg(Arg::new("without-master-key").long("without-master-key").action(ArgAction::SetTrue).help(
+                "Leave the master key out, where it is kept elsewhere: without it a restore is not possible",
+            ))
+            .after_help(CREATE);
     let verify = leaf(
         "verify",
         "Read a backup to its end, and say what is in it and whether it is whole",

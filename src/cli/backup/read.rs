@@ -14,13 +14,42 @@ use crate::config::Config;
 use crate::db::Place;
 use crate::keys;
 use clap::ArgMatches;
+use claviger_crypto::Sha256;
+use std::cell::RefCell;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::rc::Rc;
 
-/// The backup that is named, still sealed.
-fn open(args: &ArgMatches) -> Result<Sealed<Box<dyn Read>>, ExitCode> {
+/// What a backup is read from, and the digest of what was read. Clones read on from the same place.
+#[derive(Clone)]
+struct Summed(Rc<RefCell<(Box<dyn Read>, Sha256)>>);
+
+impl Summed {
+    fn new(input: Box<dyn Read>) -> Self {
+        Self(Rc::new(RefCell::new((input, Sha256::default()))))
+    }
+
+    /// The SHA-256 of the file as it is, as `sha256sum` gives it.
+    fn finish(mut self) -> io::Result<String> {
+        io::copy(&mut self, &mut io::sink())?;
+        let digest = self.0.borrow().1.clone();
+        Ok(hex(&digest.finish()))
+    }
+}
+
+impl Read for Summed {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        let (input, digest) = &mut *self.0.borrow_mut();
+        let read = input.read(bytes)?;
+        digest.add(bytes.get(..read).unwrap_or_default());
+        Ok(read)
+    }
+}
+
+/// The backup that is named, still sealed, and what it is read from.
+fn open(args: &ArgMatches) -> Result<(Sealed<Summed>, Summed), ExitCode> {
     let name = args.get_one::<String>("file").map(String::as_str).unwrap_or_default();
     let by_input = |id: &str| args.get_one::<PathBuf>(id).is_some_and(|path| path.as_os_str() == "-");
     let input: Box<dyn Read> = if name == "-" {
@@ -31,19 +60,21 @@ fn open(args: &ArgMatches) -> Result<Sealed<Box<dyn Read>>, ExitCode> {
     } else {
         Box::new(File::open(name).map_err(|error| failed(format!("{name}: {error}")))?)
     };
-    Sealed::read(input).map_err(|error| failed(format!("{name}: {error}")))
+    let input = Summed::new(input);
+    let sealed = Sealed::read(input.clone()).map_err(|error| failed(format!("{name}: {error}")))?;
+    Ok((sealed, input))
 }
 
 pub(super) fn verify(args: &ArgMatches) -> Result<ExitCode, ExitCode> {
     let config = configuration(args)?;
-    let sealed = open(args)?;
+    let (sealed, input) = open(args)?;
     let key = locks::key(args, &sealed)?;
     // Only for a backup without its own.
     let master = keys::master::obtain(&config.master_key, false).ok();
     let (_runtime, wanted) = heedful()?;
     let opened = sealed.open(&key).map_err(failed)?;
     let report = flow::verify(opened, master.as_ref(), &Progress::quiet(), &wanted).map_err(failed)?;
-    tell(&report);
+    tell(&report, &input.finish().map_err(failed)?);
     report.expect_key().map_err(failed)?;
     match report.chain.and_then(|chain| chain.broken) {
         None => Ok(ExitCode::SUCCESS),
@@ -56,7 +87,7 @@ pub(super) fn verify(args: &ArgMatches) -> Result<ExitCode, ExitCode> {
 
 pub(super) fn restore(args: &ArgMatches) -> Result<ExitCode, ExitCode> {
     let config = configuration(args)?;
-    let sealed = open(args)?;
+    let (sealed, input) = open(args)?;
     let key = locks::key(args, &sealed)?;
     let opened = sealed.open(&key).map_err(failed)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
@@ -72,7 +103,7 @@ pub(super) fn restore(args: &ArgMatches) -> Result<ExitCode, ExitCode> {
     });
     drop(progress);
     let report = restored.map_err(failed)?;
-    tell(&report);
+    tell(&report, &input.finish().map_err(failed)?);
     if let Some(broken) = report.chain.as_ref().and_then(|chain| chain.broken.as_ref()) {
         eprintln!("warning: {}. It was so when the backup was made", escaped(&broken.to_string()));
     }
@@ -80,8 +111,8 @@ pub(super) fn restore(args: &ArgMatches) -> Result<ExitCode, ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Prints what is in a backup.
-fn tell(report: &Report) {
+/// Prints what is in a backup, and the digest of its file.
+fn tell(report: &Report, digest: &str) {
     let header = &report.header;
     let (active, all) = (report.keys.iter().filter(|key| key.state == "active").count(), report.keys.len());
     let rows = |table: &str| report.rows(table);
@@ -122,7 +153,7 @@ fn tell(report: &Report) {
         ("master key", master),
         ("audit trail", chain),
         ("whole", format!("{} rows of {} tables", header.rows(), header.tables.len())),
-        ("SHA-256", hex(&report.trailer.digest)),
+        ("SHA-256", digest.to_owned()),
     ];
     for (name, text) in lines {
         print(format_args!("{name:<12} {text}\n"));

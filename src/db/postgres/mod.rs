@@ -18,7 +18,7 @@ mod worker;
 pub(super) use session::Session;
 pub(super) use values::{WORDS, cell};
 
-use super::{Error, Tx, migrate};
+use super::{Error, Expect, Tx, migrate};
 use crate::base::time::Timestamp;
 use crate::config::DatabaseUrl;
 use crate::metrics::{Id, Metrics};
@@ -138,12 +138,12 @@ impl Postgres {
         }
     }
 
-    pub(super) fn open_beside(url: &DatabaseUrl) -> Result<Self, Error> {
-        Self::start(url, 1, false, PATIENCE_OF_COMMANDS, &Arc::default())?.with_schema()
+    pub(super) fn open_beside(url: &DatabaseUrl, expect: Expect) -> Result<Self, Error> {
+        Self::start(url, 1, false, PATIENCE_OF_COMMANDS, &Arc::default())?.with_schema(expect)
     }
 
     pub(super) fn open_read_only(url: &DatabaseUrl) -> Result<Self, Error> {
-        Self::start(url, 1, true, PATIENCE_OF_COMMANDS, &Arc::default())?.with_schema()
+        Self::start(url, 1, true, PATIENCE_OF_COMMANDS, &Arc::default())?.with_schema(migrate::expect_current)
     }
 
     /// Whatever its schema. Nothing takes longer than `patience`.
@@ -151,9 +151,8 @@ impl Postgres {
         Self::start(url, 1, true, patience, &Arc::default())
     }
 
-    fn with_schema(self) -> Result<Self, Error> {
-        let current = self.at_once(Access::Read, PATIENCE, migrate::expect_current);
-        current.map_err(|error| match error {
+    fn with_schema(self, expect: Expect) -> Result<Self, Error> {
+        self.at_once(Access::Read, PATIENCE, expect).map_err(|error| match error {
             Error::Statement(why) => Error::Refused(format!("there is no schema of ours: {why}")),
             error => self.placed(error),
         })?;

@@ -9,7 +9,7 @@ mod writer;
 pub(super) use values::cell;
 
 use super::tx::On;
-use super::{Error, Tx, folder, migrate};
+use super::{Error, Expect, Tx, folder, migrate};
 use crate::base::time::Timestamp;
 use crate::metrics::Metrics;
 use rusqlite::config::DbConfig;
@@ -82,13 +82,13 @@ impl Sqlite {
     }
 
     /// SQLite's own locks keep the two writers apart; the folder stays the server's.
-    pub(super) fn open_beside(data_dir: &Path) -> Result<Self, Error> {
+    pub(super) fn open_beside(data_dir: &Path, expect: Expect) -> Result<Self, Error> {
         let path = data_dir.join(FILE);
         let connection = connect(&path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
         connection.pragma_update(None, "synchronous", "full")?;
         // An import changes thousands of pages at once: each is read once and written once then. In KiB.
         connection.pragma_update(None, "cache_size", -65536)?;
-        migrate::expect_current(&mut Tx(On::Sqlite(&connection)))?;
+        expect(&mut Tx(On::Sqlite(&connection)))?;
         Self::with_writer(path, connection, None, &Arc::default())
     }
 
