@@ -63,6 +63,7 @@ fn page(command: &Command, words: &[&str]) -> io::Result<String> {
         .filter(|part| !part.trim().is_empty())
         .partition(|part| part.starts_with("Example"));
     let mut roff = Roff::new();
+    let (codes, notes): (Vec<&str>, Vec<&str>) = notes.into_iter().partition(|part| part.starts_with(CODES));
     notes.iter().for_each(|part| paragraph(&mut roff, part));
     roff.to_writer(&mut out)?;
     man.render_options_section(&mut out)?;
@@ -80,7 +81,7 @@ fn page(command: &Command, words: &[&str]) -> io::Result<String> {
             "Each setting has a variable, which stands in brackets beside its option; claviger(1) has them all.",
         );
     }
-    exit_status(&mut roff);
+    exit_status(&mut roff, codes.first().copied());
     example_section(&mut roff, &examples);
     see_also(&mut roff, command, words);
     roff.to_writer(&mut out)?;
@@ -152,8 +153,16 @@ fn files(roff: &mut Roff) {
     }
 }
 
-fn exit_status(roff: &mut Roff) {
+/// How a command's own exit codes begin in its help: `Exit codes: 0 …, 1 …`.
+const CODES: &str = "Exit codes: ";
+
+/// Those that the command says, or else what holds for all that say none.
+fn exit_status(roff: &mut Roff, own: Option<&str>) {
     roff.control("SH", ["EXIT STATUS"]);
+    if let Some(own) = own {
+        own_codes(own).into_iter().for_each(|(code, meaning)| entry(roff, code, meaning));
+        return;
+    }
     for (code, meaning) in [
         (0, "It is done."),
         (FAILED, "It failed; the message says why."),
@@ -162,6 +171,26 @@ fn exit_status(roff: &mut Roff) {
     ] {
         entry(roff, code.to_string(), meaning.to_owned());
     }
+}
+
+/// Each code with its meaning; a part that begins with no number goes on with the one before.
+fn own_codes(text: &str) -> Vec<(String, String)> {
+    let mut codes: Vec<(String, String)> = Vec::new();
+    let text = text.trim_start_matches(CODES).trim_end().trim_end_matches('.').replace('\n', " ");
+    for part in text.split(", ") {
+        match (part.split_once(' ').filter(|(code, _)| code.parse::<u8>().is_ok()), codes.last_mut()) {
+            (Some((code, meaning)), _) => codes.push((code.to_owned(), meaning.to_owned())),
+            (None, Some((_, meaning))) => *meaning += &format!(", {part}"),
+            (None, None) => {}
+        }
+    }
+    codes.into_iter().map(|(code, meaning)| (code, sentence(&meaning))).collect()
+}
+
+/// With a capital letter and a full stop.
+fn sentence(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().into_iter().flat_map(char::to_uppercase).chain(letters).chain(['.']).collect()
 }
 
 /// From `Example: …` a line, or `Examples:` and lines below it.
@@ -190,4 +219,26 @@ fn see_also(roff: &mut Roff, command: &Command, words: &[&str]) {
         line.extend([italic(page.clone()), roman(if at + 1 == pages.len() { "(1)" } else { "(1), " })]);
     }
     roff.text(line);
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_tells_its_own_exit_codes() {
+        let codes = own_codes("Exit codes: 0 all, and more, 1 it\nfailed, 3 so; else.");
+        let codes: Vec<String> =
+            codes.into_iter().map(|(code, meaning)| format!("{code} {meaning}")).collect();
+        assert_eq!(codes, ["0 All, and more.", "1 It failed.", "3 So; else."]);
+        let mut root = command();
+        root.build();
+        let told = |name| page(root.find_subcommand(name).unwrap(), &["claviger", name]).unwrap();
+        let doctor = told("doctor");
+        let status = doctor.split(".SH \"EXIT STATUS\"").nth(1).unwrap();
+        assert!(status.contains("An error was found") && !status.contains("refused"), "{status}");
+        assert!(!doctor.contains("Exit codes"), "{doctor}");
+        assert!(told("serve").contains("It is done but for what was refused."));
+    }
 }

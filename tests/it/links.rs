@@ -236,7 +236,7 @@ fn of_command(line: &str) -> Option<String> {
     }
     // `claviger user …` speaks of all of them.
     let speaks_of_all =
-        arguments.peek().is_none_or(|word| word.starts_with(['-', '…']) || *word == "COMMAND");
+        arguments.peek().is_none_or(|word| word.starts_with(['-', '…', '[']) || *word == "COMMAND");
     let is_bare = command.get_name() == "claviger" && arguments.peek().is_none();
     if is_bare || command.has_subcommands() && !speaks_of_all {
         return Some(format!("there is no such command: {}", line.trim()));

@@ -80,7 +80,8 @@ fn commands() -> String {
         "Commands",
         "the command line, src/cli",
         "`claviger COMMAND --help` shows the same, and `claviger man --dir DIR` writes it as manual pages. Exit codes: 0 done, \
-         1 failed (the message says why), 2 wrong usage or settings, 3 done but for what was refused.\n",
+         1 failed (the message says why), 2 wrong usage or settings, 3 done but for what was refused, unless a command says \
+         otherwise.\n",
     );
     let mut root = claviger::cli::command().disable_help_subcommand(true);
     root.build();
@@ -93,12 +94,16 @@ fn commands() -> String {
 fn command(out: &mut String, command: &Command, name: &str) {
     let level = "#".repeat(name.split(' ').count());
     let _ = write!(out, "\n{level} {name}\n\n{}.\n", command.get_about().unwrap());
-    if command.has_subcommands() {
-        for sub in command.get_subcommands() {
-            self::command(out, sub, &format!("{name} {}", sub.get_name()));
-        }
-        return;
+    // One that does something by itself is called without another word too.
+    if !command.is_subcommand_required_set() {
+        own(out, command, name);
     }
+    for sub in command.get_subcommands() {
+        self::command(out, sub, &format!("{name} {}", sub.get_name()));
+    }
+}
+
+fn own(out: &mut String, command: &Command, name: &str) {
     let (settings, own): (Vec<&Arg>, Vec<&Arg>) = command
         .get_arguments()
         .filter(|arg| !["help", "version"].contains(&arg.get_id().as_str()))
@@ -138,11 +143,12 @@ fn is_setting(arg: &Arg) -> bool {
 fn form(arg: &Arg) -> String {
     let value = arg.get_value_names().and_then(|names| names.first()).map(ToString::to_string);
     let takes_value = arg.get_action().takes_values();
+    let short = arg.get_short().map(|short| format!("-{short}, ")).unwrap_or_default();
     match (arg.get_long(), value) {
         (None, value) if arg.is_required_set() => value.unwrap_or_default(),
         (None, value) => format!("[{}]", value.unwrap_or_default()),
-        (Some(long), Some(value)) if takes_value => format!("--{long} {value}"),
-        (Some(long), _) => format!("--{long}"),
+        (Some(long), Some(value)) if takes_value => format!("{short}--{long} {value}"),
+        (Some(long), _) => format!("{short}--{long}"),
     }
 }
 
@@ -151,7 +157,7 @@ fn meaning(arg: &Arg) -> String {
     let values: Vec<String> = arg
         .get_possible_values()
         .iter()
-        .filter(|_| arg.get_action().takes_values())
+        .filter(|_| arg.get_action().takes_values() && !arg.is_hide_possible_values_set())
         .map(|value| format!("`{}`", value.get_name()))
         .collect();
     if !values.is_empty() {

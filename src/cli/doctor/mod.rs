@@ -17,7 +17,8 @@ const HELP: &str = "\
 It has the settings of the server, looks for 10 seconds at most and changes nothing. Run it as the user that the \
 server runs as.
 
-Exit code: 0 nothing found, 1 something could not be looked at, 2 wrong usage or settings, 3 an error was found.
+Exit codes: 0 no error was found, 1 something could not be looked at and no error was found besides, or there is no \
+installation, 2 wrong usage or settings, 3 an error was found; with --strict a warning counts as one.
 
 Example: claviger doctor --config /etc/claviger.toml
 Example: claviger doctor --json --strict --skip issuer-reachable";
