@@ -256,11 +256,16 @@ fn serving(args: &ArgMatches) -> Result<(Config, Loaded), ExitCode> {
 
 /// The configuration for a command; faults and warnings are printed.
 fn configuration(args: &ArgMatches) -> Result<Config, ExitCode> {
+    with_file(args).map(|(config, _)| config)
+}
+
+/// The same, and the settings file that was read.
+fn with_file(args: &ArgMatches) -> Result<(Config, Option<PathBuf>), ExitCode> {
     let (config, loaded) = checked(args)?;
     for warning in loaded.warnings {
         eprintln!("warning: {warning}");
     }
-    Ok(config)
+    Ok((config, loaded.file))
 }
 
 /// Writes to standard output; that nobody reads it (any more) is no fault.

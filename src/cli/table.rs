@@ -61,13 +61,14 @@ fn is_active(character: char) -> bool {
 
 /// Text that only looks like what it is.
 pub(super) fn escaped(text: &str) -> String {
+    inert(&text.replace('\\', "\\\\"))
+}
+
+/// The same of what is to be copied as it is: a backslash stays one.
+pub(super) fn inert(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for character in text.chars() {
-        match character {
-            '\\' => out.push_str("\\\\"),
-            active if is_active(active) => out.extend(active.escape_default()),
-            plain => out.push(plain),
-        }
+        if is_active(character) { out.extend(character.escape_default()) } else { out.push(character) }
     }
     out
 }

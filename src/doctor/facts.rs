@@ -1,6 +1,7 @@
 //! What is known of an installation once all was looked at.
 
-use super::rate::Rate;
+use super::call::Call;
+use super::rate::Hashing;
 use crate::audit::Verified;
 use crate::base::time::Timestamp;
 use crate::config::Config;
@@ -11,6 +12,7 @@ use claviger_crypto::jwk::PublicJwk;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use url::{Host, Url};
 
 /// What could be looked at, or why not.
 pub(crate) type Looked<T> = Result<T, String>;
@@ -20,8 +22,9 @@ pub(crate) type Looked<T> = Result<T, String>;
 pub struct Facts {
     pub(super) now: Timestamp,
     pub(super) config: Arc<Config>,
-    /// The flags that the commands which mend something need to find the same installation.
-    pub(super) flags: Vec<String>,
+    pub(super) call: Call,
+    /// The systemd unit that runs the server, if one does.
+    pub(super) unit: Option<String>,
     pub(super) folder: Folder,
     pub(super) process: Process,
     /// Why the master key cannot be used.
@@ -30,7 +33,7 @@ pub struct Facts {
     /// What answers where the settings say that the server listens.
     pub(super) listener: Listener,
     pub(super) issuer: Issuer,
-    pub(super) rate: Looked<Rate>,
+    pub(super) hashing: Looked<Hashing>,
     pub(super) machine_kib: Option<u64>,
 }
 
@@ -42,6 +45,8 @@ pub(super) struct Entry {
     pub(super) owner: u32,
     /// Where a link leads.
     pub(super) link: Option<PathBuf>,
+    /// Whether it is mounted read-only, as secrets are: its mode is changed where it comes from.
+    pub(super) is_fixed: bool,
 }
 
 /// The data folder.
@@ -142,13 +147,46 @@ pub(super) struct Issuer {
     /// Until when the certificate that was shown is valid, whether it was believed or not.
     pub(super) certificate_ends: Option<Timestamp>,
     /// Why it was not believed.
-    pub(super) refused: Option<String>,
+    pub(super) refused: Option<Refused>,
     /// Which address of this machine the issuer sees.
     pub(super) own: Option<IpAddr>,
     /// The JWK set again, asked for with a client's address that is none.
     pub(super) with_no_address: Looked<Answer>,
     /// The same at the host's port 80; `None` where nobody listens.
     pub(super) plain: Option<Answer>,
+}
+
+/// Why a certificate is not believed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Refused {
+    pub(super) why: String,
+    pub(super) fault: Fault,
+}
+
+/// What is wrong with a certificate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fault {
+    /// Nobody who is trusted has vouched for it; whether others came along with it.
+    Issuer { is_alone: bool },
+    /// It is for other names.
+    Name,
+    /// Its time is over.
+    Ended,
+    /// Its time has not come.
+    Early,
+    /// Something else.
+    Other,
+}
+
+/// Who stands between the issuer's clients and the server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Front {
+    /// Nobody: the server listens where the issuer is.
+    Nobody,
+    /// A proxy: the server cannot be reached at the issuer without one.
+    Proxy,
+    /// A proxy, or what maps one port to another.
+    Unknown,
 }
 
 /// An HTTP answer.
@@ -182,9 +220,12 @@ impl Answer {
 impl Facts {
     /// A command of this program, for this installation.
     pub(super) fn command(&self, words: &str) -> String {
-        let is_given = |flag: &&String| flag.split(' ').next().is_some_and(|name| words.contains(name));
-        let flags = self.flags.iter().filter(|flag| !is_given(flag)).map(|flag| format!(" {flag}"));
-        format!("claviger {words}{}", flags.collect::<String>())
+        self.call.command(words, "")
+    }
+
+    /// The same without a flag that the doctor was called with.
+    pub(super) fn command_without(&self, flag: &str, words: &str) -> String {
+        self.call.command(words, flag)
     }
 
     /// What is in the database, if that could be seen.
@@ -211,9 +252,27 @@ impl Facts {
         self.process.is_held || self.listener.is_taken
     }
 
-    /// Whether somebody stands between the issuer's clients and the server, which speaks plain HTTP where it listens.
-    pub(super) fn is_behind_proxy(&self) -> bool {
-        self.issuer.is_https && self.config.tls.is_none()
+    /// Who stands between the issuer's clients and the server.
+    pub(super) fn front(&self) -> Front {
+        let (config, own_scheme) = (&self.config, if self.config.tls.is_some() { "https" } else { "http" });
+        let Ok(url) = Url::parse(&config.issuer) else { return Front::Nobody };
+        let is_out_of_reach = config.listen.ip().is_loopback() && !self.is_issuer_local();
+        if url.scheme() != own_scheme || is_out_of_reach {
+            return Front::Proxy;
+        }
+        let is_same = url.port_or_known_default() == Some(config.listen.port());
+        if is_same { Front::Nobody } else { Front::Unknown }
+    }
+
+    /// Whether the issuer's name leads to this machine alone, whoever follows it.
+    pub(super) fn is_issuer_local(&self) -> bool {
+        let url = Url::parse(&self.config.issuer);
+        match url.as_ref().ok().and_then(Url::host) {
+            Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+            Some(Host::Ipv4(ip)) => ip.is_loopback(),
+            Some(Host::Ipv6(ip)) => ip.is_loopback(),
+            None => false,
+        }
     }
 }
 

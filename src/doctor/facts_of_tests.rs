@@ -5,6 +5,7 @@ use crate::base::time::Timestamp;
 use crate::config::raw::{Raw, Source, find};
 use crate::config::resolve;
 use crate::db::examine::Server;
+use crate::doctor::rate::Rate;
 use crate::doctor::{Level, Outcome};
 use crate::keys::State;
 use claviger_crypto::jws::{KeyKind, RsaBits};
@@ -28,7 +29,7 @@ fn config(settings: &[(&str, &str)]) -> Config {
 }
 
 fn entry(path: impl AsRef<Path>, mode: u32) -> Entry {
-    Entry { path: path.as_ref().to_owned(), mode, owner: 1000, link: None }
+    Entry { path: path.as_ref().to_owned(), mode, owner: 1000, link: None, is_fixed: false }
 }
 
 fn life(kid: &str, state: State) -> Life {
@@ -80,7 +81,8 @@ impl Facts {
         };
         Self {
             now: NOW,
-            flags: Vec::new(),
+            call: Call { flags: Vec::new(), takes: |_, _| true, file: None },
+            unit: None,
             folder: Folder {
                 dir: entry(dir, 0o40700),
                 files: ["claviger.db", "claviger.lock"].map(|name| entry(dir.join(name), 0o100_600)).to_vec(),
@@ -122,7 +124,11 @@ impl Facts {
                 with_no_address: Ok(set),
                 plain: None,
             },
-            rate: Ok(Rate { per_second: 100.0, each: Duration::from_millis(20), huge_kib: None }),
+            hashing: Ok(Hashing {
+                rate: Ok(Rate { per_second: 100.0, each: Duration::from_millis(20), huge_kib: None }),
+                at_rest: 100.0,
+                is_busy: false,
+            }),
             machine_kib: Some(64 << 20),
             config: Arc::new(config),
         }

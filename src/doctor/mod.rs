@@ -4,17 +4,21 @@
 //! a rule in `rules/`: from facts to findings, without a look of its own. Reports and reference are made from the
 //! table.
 
+mod call;
 mod facts;
 mod gather;
 pub(crate) mod rate;
 mod rules;
 
+pub use call::{Call, Flag};
 pub use gather::gather;
 pub use gather::own::{ask_own, within_reach};
 
 use crate::base::time::Timestamp;
 use facts::Facts;
-use rules::{clock, database, disk, folder, hash, issuer, keys, master, proxy, schema, server, settings};
+use rules::{
+    certificate, clock, database, disk, folder, hash, issuer, keys, master, proxy, schema, server, settings,
+};
 use serde_json::{Value, json};
 
 /// How bad a finding is.
@@ -161,9 +165,10 @@ pub const CHECKS: &[Check] = &[
     check("hash-rate", "Those who wait in a full `hash_queue` get their hash within 5 s", hash::rate),
     check("server-running", "Whether a server has the data folder, answers, and is ready", server::running),
     check("server-version", "The running server is of this program's version, and not of a replaced file", server::version),
+    check("issuer-https", "The issuer is an https URL, or of this machine alone", issuer::https),
     check("issuer-reachable", "The issuer's URL leads to a server from here", issuer::reachable),
     check("issuer-keys", "The JWK set at the issuer is the one of this database", issuer::keys),
-    check("issuer-certificate", "The issuer's TLS certificate is valid for 14 days and more", issuer::certificate),
+    check("issuer-certificate", "The issuer's TLS certificate is valid for 14 days and more", certificate::valid),
     check("issuer-redirect", "Plain http at the issuer's host leads to https, or nowhere", issuer::redirect),
     check("issuer-headers", "The issuer sends HSTS, and no proxy takes headers away or adds to CORS", issuer::headers),
     check("proxy-address", "The proxy in front tells the client's address, and clients cannot choose it", proxy::address),
@@ -239,13 +244,22 @@ impl Report {
     }
 }
 
-/// A word as a shell takes it.
+/// A word as a shell takes it. What a terminal would act on is written by its bytes, as bash and POSIX 2024 read it.
 pub fn shell_word(text: &str) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:,@%+=".contains(c);
     if !text.is_empty() && text.chars().all(is_plain) {
         return text.to_owned();
     }
-    format!("'{}'", text.replace('\'', "'\\''"))
+    let is_shown = |c: char| c.is_ascii_graphic() || c.escape_debug().len() == 1;
+    if text.chars().all(is_shown) {
+        return format!("'{}'", text.replace('\'', "'\\''"));
+    }
+    let byte = |byte: u8| match byte {
+        b'\\' | b'\'' => format!("\\{}", char::from(byte)),
+        b' '..=b'~' => char::from(byte).to_string(),
+        _ => format!("\\{byte:03o}"),
+    };
+    format!("$'{}'", text.bytes().map(byte).collect::<String>())
 }
 
 /// The table of checks in Markdown, for the manual.
@@ -268,9 +282,15 @@ mod tests {
 
     #[test]
     fn words_are_safe_in_a_shell() {
-        for (text, word) in
-            [("/var/lib/x", "/var/lib/x"), ("", "''"), ("a b", "'a b'"), ("it's;$x", "'it'\\''s;$x'")]
-        {
+        for (text, word) in [
+            ("/var/lib/x", "/var/lib/x"),
+            ("", "''"),
+            ("a b", "'a b'"),
+            ("it's;$x", "'it'\\''s;$x'"),
+            ("a\\b", "'a\\b'"),
+            ("a\n'\u{1b}\\", "$'a\\012\\'\\033\\\\'"),
+            ("\u{202e}", "$'\\342\\200\\256'"),
+        ] {
             assert_eq!(shell_word(text), word);
         }
     }

@@ -10,6 +10,21 @@ use std::time::{Duration, Instant};
 /// How long the threads hash for one figure.
 const LONG: Duration = Duration::from_millis(250);
 
+/// The same where the best of many counts.
+const SHORT: Duration = Duration::from_millis(100);
+
+/// How many of those there are at most.
+const ROUNDS: usize = 8;
+
+/// After this none begins: one takes 5 s at most, so that all of them end in time.
+const ENOUGH: Duration = Duration::from_millis(1500);
+
+/// Where the slowest makes less than this part of the best, something else was in the way.
+const EVEN: f64 = 0.6;
+
+/// Where the threads had a processor for less than this part of the time, something else had it.
+const UNDISTURBED: f64 = 0.7;
+
 /// Why there is no figure.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Failed {
@@ -47,12 +62,60 @@ pub(crate) struct Rate {
     pub(crate) huge_kib: Option<u64>,
 }
 
+/// What came of measuring beside whatever else the machine does.
+#[derive(Clone, Debug)]
+pub(crate) struct Hashing {
+    /// The best of a few, since all else on the machine only slows, or why there is none.
+    pub(crate) rate: Result<Rate, String>,
+    /// Hashes a second when nothing else runs, as the threads' share of the processors lets guess.
+    pub(crate) at_rest: f64,
+    /// Whether other things took the processors meanwhile.
+    pub(crate) is_busy: bool,
+}
+
+/// Measures several times for a short while.
+pub(crate) fn best(hash: Hash) -> Hashing {
+    let (began, cpu) = (Instant::now(), cpu_time());
+    let mut all = Vec::new();
+    let mut failed = None;
+    for _ in 0..ROUNDS {
+        match measure_for(hash, SHORT) {
+            Ok(rate) => all.push(rate),
+            Err(error) => failed = Some(error.to_string()),
+        }
+        if failed.is_some() || began.elapsed() >= ENOUGH {
+            break;
+        }
+    }
+    let cores = std::thread::available_parallelism().map_or(1, usize::from).min(hash.threads);
+    let taken = cpu_time().zip(cpu).map(|(now, before)| now.saturating_sub(before));
+    judged(all, failed, share(taken, began.elapsed(), cores))
+}
+
+/// Which part of the time these had a processor; all of it where that is not known.
+fn share(taken: Option<Duration>, passed: Duration, cores: usize) -> f64 {
+    let wanted = passed * u32::try_from(cores).unwrap_or(u32::MAX);
+    taken.map_or(1.0, |taken| (taken.as_secs_f64() / wanted.as_secs_f64()).clamp(0.01, 1.0))
+}
+
+fn judged(all: Vec<Rate>, failed: Option<String>, share: f64) -> Hashing {
+    let speeds = || all.iter().map(|rate| rate.per_second);
+    let (fastest, slowest) = (speeds().fold(0.0, f64::max), speeds().fold(f64::INFINITY, f64::min));
+    let is_busy = share < UNDISTURBED || slowest < fastest * EVEN || failed.is_some() && !all.is_empty();
+    let best = all.into_iter().max_by(|one, other| one.per_second.total_cmp(&other.per_second));
+    Hashing { rate: best.ok_or(failed.unwrap_or_default()), at_rest: fastest / share, is_busy }
+}
+
 /// Lets threads like those of the server hash for a while.
 pub(crate) fn measure(hash: Hash) -> Result<Rate, Failed> {
+    measure_for(hash, LONG)
+}
+
+fn measure_for(hash: Hash, long: Duration) -> Result<Rate, Failed> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
     let before = huge_kib();
     let pool = PasswordPool::start(Hash { queue: hash.threads, ..hash })?;
-    let until = Instant::now() + LONG;
+    let until = Instant::now() + long;
     let work = (0..hash.threads).map(|_| pool.run(move |hasher| hash_until(hasher, until)));
     let works = runtime.block_on(try_join_all(work))?;
     // The threads still hold their memory.
@@ -77,6 +140,15 @@ fn hash_until(hasher: &mut Hasher, until: Instant) -> Result<f64, OutOfMemory> {
         }
     }
     Ok(f64::from(count) / began.elapsed().as_secs_f64())
+}
+
+/// How long processors have worked for this process; only Linux tells. `man 5 proc_pid_stat`: the fields 14 and 15, in
+/// hundredths of a second; the second field may hold anything.
+fn cpu_time() -> Option<Duration> {
+    let stat = read_to_string("/proc/self/stat").ok()?;
+    let mut fields = stat.rsplit_once(')')?.1.split_whitespace().skip(11);
+    let mut next = || fields.next()?.parse::<u64>().ok();
+    Some(Duration::from_millis((next()? + next()?) * 10))
 }
 
 /// Memory of this process on huge pages; only Linux tells.
@@ -106,6 +178,33 @@ fn kib(list: &str, name: &str) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn rate(per_second: f64) -> Rate {
+        Rate { per_second, each: Duration::from_secs_f64(1.0 / per_second), huge_kib: None }
+    }
+
+    #[test]
+    fn the_best_counts_and_a_busy_machine_shows() {
+        let best = |speeds: &[f64], share| {
+            let found = judged(speeds.iter().copied().map(rate).collect(), None, share);
+            (found.rate.map(|rate| rate.per_second), found.at_rest, found.is_busy)
+        };
+        assert_eq!(best(&[90.0, 100.0, 70.0], 1.0), (Ok(100.0), 100.0, false));
+        assert_eq!(best(&[50.0, 100.0], 1.0), (Ok(100.0), 100.0, true), "uneven");
+        assert_eq!(best(&[50.0, 50.0], 0.5), (Ok(50.0), 100.0, true), "half the time");
+        let found = judged(vec![rate(2.0)], Some("slow".into()), 1.0);
+        assert!(found.rate.is_ok() && found.is_busy, "a later one that failed");
+        let found = judged(Vec::new(), Some("slow".into()), 1.0);
+        assert!(found.rate.is_err_and(|why| why == "slow") && !found.is_busy);
+    }
+
+    #[test]
+    fn the_share_of_the_processors_is_seen() {
+        let second = Duration::from_secs(1);
+        assert!((share(Some(second), second, 2) - 0.5).abs() < 1e-9);
+        assert!((share(None, second, 2) - 1.0).abs() < 1e-9);
+        assert_eq!(cpu_time().is_some(), cfg!(target_os = "linux"));
+    }
 
     #[test]
     fn the_kernels_lists_are_read() {

@@ -3,6 +3,7 @@
 
 use crate::doctor_health::{Clinic, folder, private};
 use crate::harness::{Program, database, free_port, on_postgres, sqlite_only};
+use serde_json::json;
 use std::path::Path;
 
 #[tokio::test]
@@ -62,10 +63,10 @@ async fn master_keys_that_are_another_broken_or_gone() {
     };
     let other = file("other", &claviger_crypto::base64url(&[8; 32]));
     let told = clinic.look(&["--master-key-file", &other]);
-    assert!(told.mended_by("master-key-same", "error").contains(" serve --master-key-file "));
+    assert!(told.mended_by("master-key-same", "error").contains(" claviger backup restore BACKUP.age "));
     let broken = file("broken", "half a secret");
     let told = clinic.look(&["--master-key-file", &broken]);
-    assert!(told.mended_by("master-key", "error").starts_with("claviger config check"));
+    assert!(told.mended_by("master-key", "error").contains(" claviger backup restore BACKUP.age "));
     assert!(!told.report.to_string().contains("half a secret"), "what is in the file is not told");
     let told = clinic.look(&["--master-key-file", "/nowhere/key"]);
     assert!(told.only("master-key", "error")["what"].as_str().unwrap().contains("/nowhere/key"));
@@ -158,7 +159,11 @@ async fn a_program_that_was_replaced() {
     clinic.listen = server.address.to_string();
     assert_eq!(clinic.look(&[]).faults(), [""; 0]);
     std::fs::remove_file(&program).unwrap();
-    assert_eq!(clinic.look(&[]).mended_by("server-version", "warning"), "systemctl restart claviger");
+    // It is no service here, so it is started again as it was: with the flags that the doctor has.
+    let mend = clinic.look(&[]).mended_by("server-version", "warning");
+    let dir = clinic.folder.path().display();
+    assert!(mend.starts_with(&format!("claviger serve --data-dir {dir} --master-key-file {key} ")), "{mend}");
+    assert!(mend.contains(&format!(" --listen {}", clinic.listen)), "{mend}");
 }
 
 #[tokio::test]
@@ -189,6 +194,32 @@ async fn moments_in_the_future() {
     let found = clinic.look(&[]).only("clock-set-back", "error");
     assert!(found["what"].as_str().unwrap().starts_with("the last wrong password is of 2096-"), "{found:#}");
     assert_eq!(found["mend"]["command"], "timedatectl status");
+}
+
+#[tokio::test]
+async fn sessions_of_the_future() {
+    const FUTURE: &str = "4000000000000000";
+    let clinic = Clinic::open().await;
+    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    let person = json!({"email": "ann@example.org", "name": "Ann", "password": "a walk along the river"});
+    for (path, status) in [("/user", 201), ("/login", 200), ("/login", 200)] {
+        let url = format!("http://{}{path}", clinic.listen);
+        assert_eq!(http.post(url).json(&person).send().await.unwrap().status().as_u16(), status);
+    }
+    assert_eq!(clinic.look(&[]).faults(), [""; 0]);
+    // Whichever it is, and not the newest by its id alone.
+    let first = "id = (SELECT id FROM sessions ORDER BY id LIMIT 1)";
+    for (column, said) in
+        [("created_at", "the newest session"), ("last_used_at", "the last use of a session")]
+    {
+        let database = database(clinic.folder.path());
+        let change = |to: &str| format!("UPDATE sessions SET {column} = {to} WHERE {first}");
+        database.execute_batch(&change(FUTURE)).unwrap();
+        let found = clinic.look(&[]).only("clock-set-back", "error");
+        assert!(found["what"].as_str().unwrap().starts_with(&format!("{said} is of 2096-")), "{found:#}");
+        database.execute_batch(&change("access_expires_at - 900000000")).unwrap();
+    }
+    assert_eq!(clinic.look(&[]).faults(), [""; 0]);
 }
 
 #[tokio::test]

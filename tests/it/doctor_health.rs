@@ -107,8 +107,10 @@ pub fn private(path: &Path, mode: u32) {
 /// The words of a command line, as a shell splits them.
 fn words(line: &str) -> Vec<String> {
     let (mut words, mut quote) = (vec![String::new()], None);
-    for character in line.chars() {
+    let mut characters = line.chars();
+    while let Some(character) = characters.next() {
         match (character, quote) {
+            ('\\', None) => words.last_mut().unwrap().extend(characters.next()),
             (c, Some(open)) if c == open => quote = None,
             ('\'' | '"', None) => quote = Some(character),
             (' ', None) => words.push(String::new()),
@@ -260,6 +262,7 @@ async fn people_read_what_why_and_the_command() {
         "  why    limits = false is for load tests",
         "  mend   Set limits = true and start the server again\n",
         "  run    claviger serve --limits true --data-dir ",
+        &format!(" --listen {} ", clinic.listen),
         " 1 warning. Of ",
     ] {
         assert!(out.contains(line), "{line}: {out}");
@@ -280,6 +283,13 @@ fn what_cannot_be_looked_at_is_said() {
         (output.status.code().unwrap(), String::from_utf8(output.stderr).unwrap())
     };
     let (code, err) = run(&["--data-dir", nowhere.to_str().unwrap()]);
+    let told = format!(
+        "error: there is no installation in {0} yet. A server makes one: claviger serve --data-dir {0}. ",
+        nowhere.display()
+    );
+    assert!(code == 1 && err.starts_with(&told), "{err}");
+    // Where the way there leads through a file it cannot be looked at.
+    let (code, err) = run(&["--data-dir", "/dev/null/x"]);
     assert!(code == 1 && err.contains("cannot be looked at") && err.contains("--data-dir"), "{err}");
     let (code, err) = run(&["--listen", "nowhere"]);
     assert!(code == 2 && err.contains("--listen"), "{err}");
@@ -289,16 +299,39 @@ fn what_cannot_be_looked_at_is_said() {
 }
 
 #[tokio::test]
-async fn an_empty_folder_has_no_database() {
+async fn an_empty_folder_is_no_damaged_one() {
     let folder = folder();
     keep_inside(folder.path());
-    let port = free_port().to_string();
+    let path = folder.path().to_str().unwrap();
+    let mut command = Program::command(&["doctor", "--json", "--data-dir", path]);
+    command.args(["--listen", &format!("127.0.0.1:{}", free_port())]);
+    let output = command.current_dir("/").output().unwrap();
+    let err = String::from_utf8(output.stderr).unwrap();
+    assert_eq!((output.status.code(), output.stdout.as_slice()), (Some(1), &[][..]), "{err}");
+    assert!(err.starts_with(&format!("error: there is no installation in {path} yet. ")), "{err}");
+    assert!(std::fs::read_dir(folder.path()).unwrap().next().is_none(), "nothing is made");
+    if on_postgres() {
+        let cluster = Cluster::start_with(None, "");
+        cluster.ask("CREATE DATABASE new");
+        let output = command.args(["--database-url", &cluster.url("new")]).output().unwrap();
+        let err = String::from_utf8(output.stderr).unwrap();
+        assert!(err.starts_with(&format!("error: there is no installation in {path} yet. ")), "{err}");
+    }
+}
+
+#[tokio::test]
+async fn a_database_that_is_gone_is_a_fault() {
+    let folder = folder();
+    keep_inside(folder.path());
+    let key = folder.path().join("master.key");
+    std::fs::write(&key, claviger_crypto::base64url(&[7; 32])).unwrap();
+    private(&key, 0o600);
     let mut command =
         Program::command(&["doctor", "--json", "--hash-queue", "1", "--max-connections", "100"]);
-    command.args(["--data-dir", folder.path().to_str().unwrap(), "--listen", &format!("127.0.0.1:{port}")]);
+    let listen = format!("127.0.0.1:{}", free_port());
+    command.args(["--data-dir", folder.path().to_str().unwrap(), "--listen", &listen]);
     let told = Told::by(command.current_dir(folder.path()));
-    assert_eq!((told.code, told.faults()), (3, vec!["master-key".to_owned(), "database".to_owned()]));
-    assert!(std::fs::read_dir(folder.path()).unwrap().next().is_none(), "nothing is made");
+    assert_eq!((told.code, told.faults()), (3, vec!["database".to_owned()]));
 }
 
 #[test]
@@ -337,6 +370,10 @@ fn every_command_that_mends_is_one() {
                 assert_command(&format!("claviger {given} --data-dir /x --config /y"));
                 commands += 1;
             }
+        }
+        for given in text.split("start(facts, \"").skip(1).map(literal).filter(|flags| !flags.is_empty()) {
+            assert_command(&format!("claviger serve {given} --data-dir /x --config /y"));
+            commands += 1;
         }
         let keys = text.split("set(facts, \"").skip(1).chain(text.split("unusual(\"").skip(1)).map(literal);
         for key in keys {

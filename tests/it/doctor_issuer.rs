@@ -93,6 +93,28 @@ async fn what_a_proxy_in_front_does_not_do_is_found() {
     let told = look(&clinic, strangers.path(), &[]).await;
     let found = told.only("issuer-certificate", "error");
     assert!(found["what"].as_str().unwrap().contains("is refused: invalid peer certificate"), "{found:#}");
+    // Another of the same authority would be refused as well.
+    assert!(found["mend"]["text"].as_str().unwrap().contains("full chain"), "{found:#}");
+    let shown =
+        format!("openssl s_client -connect localhost:{port} -servername localhost -showcerts < /dev/null");
+    assert_eq!(found["mend"]["command"], shown);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_told_of_a_proxy_is_not_called_fine() {
+    let certificates = tempfile::tempdir().unwrap();
+    certify(certificates.path(), 60);
+    let port = free_port();
+    let issuer = format!("https://localhost:{port}");
+    let clinic = Clinic::with(folder(), &["--trusted-proxies", "127.0.0.0/8", "--issuer", &issuer]).await;
+    let clinic = Arc::new(clinic);
+    proxy(certificates.path(), port, clinic.listen.parse().unwrap()).await;
+    let told = look(&clinic, certificates.path(), &[]).await;
+    assert_eq!(told.faults(), ["issuer-headers"], "{:#}", told.report["findings"]);
+    let checks = told.report["checks"].as_array().unwrap();
+    let address = checks.iter().find(|check| check["check"] == "proxy-address").unwrap();
+    assert_eq!(address["outcome"], "skipped", "{address:#}");
+    assert!(address["said"].as_str().unwrap().contains("cannot be told from here"), "{address:#}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -108,4 +130,18 @@ async fn a_proxy_that_nobody_trusts_is_found() {
     let found = told.of("proxy-address")[0];
     assert!(found["what"].as_str().unwrap().ends_with("trusted_proxies names none"), "{found:#}");
     assert!(found["mend"]["command"].as_str().unwrap().starts_with("claviger serve --trusted-proxies "));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_certificate_of_another_name_is_not_renewed_but_replaced() {
+    let certificates = tempfile::tempdir().unwrap();
+    certify(certificates.path(), 60);
+    let port = free_port();
+    let issuer = format!("https://127.0.0.1:{port}");
+    let clinic = Clinic::with(folder(), &["--trusted-proxies", "127.0.0.2", "--issuer", &issuer]).await;
+    let clinic = Arc::new(clinic);
+    proxy(certificates.path(), port, clinic.listen.parse().unwrap()).await;
+    let found = look(&clinic, certificates.path(), &[]).await.only("issuer-certificate", "error");
+    let mend = &found["mend"];
+    assert!(mend["text"].as_str().unwrap().starts_with("Get a certificate for 127.0.0.1,"), "{found:#}");
 }

@@ -31,6 +31,7 @@ mod doctor;
 mod doctor_faults;
 mod doctor_health;
 mod doctor_issuer;
+mod doctor_mends;
 mod doctor_stored;
 mod earlier_tokens;
 mod erasure;

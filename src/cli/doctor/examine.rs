@@ -1,9 +1,11 @@
 //! `claviger doctor`: looks at an installation and prints what is wrong with it.
 
 use crate::base::time::Clock;
-use crate::cli::table::{Table, escaped, escaped_json};
-use crate::cli::{FAILED, REFUSED, configuration, failed, print};
-use crate::doctor::{CHECKS, Finding, Level, Outcome, Report, gather, shell_word};
+use crate::cli::table::{Table, escaped, escaped_json, inert};
+use crate::cli::{FAILED, REFUSED, failed, print, with_file};
+use crate::config::DatabaseUrl;
+use crate::config::raw::{SETTINGS, Setting, find};
+use crate::doctor::{CHECKS, Call, Finding, Flag, Level, Outcome, Report, gather, shell_word};
 use clap::ArgMatches;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -14,11 +16,11 @@ pub(super) fn run(args: &ArgMatches) -> Result<ExitCode, ExitCode> {
         list(args.get_flag("json"));
         return Ok(ExitCode::SUCCESS);
     }
-    let config = configuration(args)?;
+    let (config, file) = with_file(args)?;
     let skip: Vec<String> = args.get_many::<String>("skip").into_iter().flatten().cloned().collect();
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().map_err(failed)?;
-    let facts = runtime.block_on(gather(config, flags(args), args.get_flag("deep"), Clock::System));
+    let facts = runtime.block_on(gather(config, call(args, file), args.get_flag("deep"), Clock::System));
     // A look that hangs is not waited for.
     runtime.shutdown_background();
     let report = Report::new(&facts.map_err(failed)?, &skip);
@@ -48,22 +50,47 @@ fn list(json: bool) {
     table.print(json);
 }
 
-/// The flags that other commands need to find the same installation. A URL may hold a password, so its variable stands
-/// for it.
-fn flags(args: &ArgMatches) -> Vec<String> {
-    let file = args.get_one::<PathBuf>("config").map(|path| path.display().to_string());
-    let given = |key: &str| args.get_one::<String>(key).cloned();
-    let flag =
-        |name: &str, value: Option<String>| value.map(|value| format!("--{name} {}", shell_word(&value)));
-    [
-        flag("config", file),
-        flag("data-dir", given("data_dir")),
-        given("database_url").map(|_| "--database-url \"$CLAVIGER_DATABASE_URL\"".to_owned()),
-        flag("master-key-file", given("master_key_file")),
-    ]
-    .into_iter()
-    .flatten()
-    .collect()
+/// The settings that name the place come first in a command; then those of `raw.rs` in their order.
+const PLACE: [&str; 3] = ["data_dir", "database_url", "master_key_file"];
+
+/// The flags that the doctor was called with, for the commands that it prints.
+fn call(args: &ArgMatches, file: Option<PathBuf>) -> Call {
+    let given = args.get_one::<PathBuf>("config").map(|path| path.display().to_string());
+    let config = given.map(|path| Flag { name: "config".into(), value: Some(shell_word(&path)) });
+    let place = PLACE.iter().filter_map(|key| find(key));
+    let rest = SETTINGS.iter().filter(|setting| !PLACE.contains(&setting.key) && !setting.secret);
+    let flags = place.chain(rest).filter_map(|setting| flag(args, setting));
+    Call { flags: config.into_iter().chain(flags).collect(), takes, file }
+}
+
+fn flag(args: &ArgMatches, setting: &Setting) -> Option<Flag> {
+    let name = setting.flag();
+    if setting.is_switch() {
+        return args.get_flag(setting.key).then_some(Flag { name, value: None });
+    }
+    let value = args.get_one::<String>(setting.key)?;
+    let value = if setting.key == "database_url" { shell_url(value) } else { shell_word(value) };
+    Some(Flag { name, value: Some(value) })
+}
+
+/// A password is not printed: a variable stands for the URL, and a shell stops where that is not set.
+fn shell_url(url: &str) -> String {
+    match DatabaseUrl::parse(url) {
+        Ok(parsed) if parsed.to_string() == url => shell_word(url),
+        _ => "\"${CLAVIGER_DATABASE_URL:?}\"".to_owned(),
+    }
+}
+
+/// Whether the command that these words begin with takes a flag.
+fn takes(words: &[&str], flag: &str) -> bool {
+    let mut command = &super::super::command();
+    for word in words {
+        match command.find_subcommand(word) {
+            Some(below) => command = below,
+            None => break,
+        }
+    }
+    command.get_arguments().any(|argument| argument.get_long() == Some(flag))
 }
 
 fn text(report: &Report, verbose: bool) -> String {
@@ -93,10 +120,10 @@ fn told(check: &str, finding: &Finding) -> String {
     let mut out = format!("{:<8} {check}: {}\n", level.name(), escaped(what));
     out += &format!("  why    {}\n", escaped(why));
     if let Some(text) = &mend.text {
-        out += &format!("  mend   {}\n", escaped(text));
+        out += &format!("  mend   {}\n", inert(text));
     }
     if let Some(command) = &mend.command {
-        out += &format!("  run    {}\n", escaped(command));
+        out += &format!("  run    {}\n", inert(command));
     }
     out
 }
@@ -113,4 +140,68 @@ fn summary(report: &Report) -> String {
         "{errors}, {warnings}. Of {} checks {fine} were fine, {skipped} skipped, {unknown} could not look.\n",
         CHECKS.len()
     )
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::doctor::Mend;
+
+    #[test]
+    fn what_mends_is_printed_as_a_shell_takes_it() {
+        let path = shell_word("/srv/it's a \\ folder");
+        let mend =
+            Mend { text: Some(format!("Before: ls {path}")), command: Some(format!("chmod 700 {path}")) };
+        let found = Finding { level: Level::Error, what: "a\\b".into(), why: "so", mend };
+        assert_eq!(
+            told("x", &found),
+            "error    x: a\\\\b\n  why    so\n  mend   Before: ls '/srv/it'\\''s a \\ folder'\n  \
+            run    chmod 700 '/srv/it'\\''s a \\ folder'\n"
+        );
+    }
+
+    #[test]
+    fn the_doctors_own_flags_are_kept_by_commands_that_take_them() {
+        let words = [
+            "claviger",
+            "doctor",
+            "--limits",
+            "false",
+            "--dev",
+            "--config",
+            "a b",
+            "--data-dir",
+            "/x",
+            "--database-url",
+            "postgres://u:hunter2@h/d",
+            "--deep",
+            "--skip",
+            "wal",
+        ];
+        let matches = crate::cli::command().get_matches_from(words);
+        let call = call(matches.subcommand_matches("doctor").unwrap(), None);
+        let shown = |flag: &Flag| format!("{} {}", flag.name, flag.value.clone().unwrap_or_default());
+        assert_eq!(
+            call.flags.iter().map(shown).collect::<Vec<_>>(),
+            [
+                "config 'a b'",
+                "data-dir /x",
+                "database-url \"${CLAVIGER_DATABASE_URL:?}\"",
+                "dev ",
+                "limits false"
+            ]
+        );
+        assert_eq!(shell_url("postgres://u@h/d?sslmode=require"), "'postgres://u@h/d?sslmode=require'");
+        for (words, flag, is_taken) in [
+            ("serve", "limits", true),
+            ("key list", "limits", false),
+            ("key revoke x", "key-rotation", true),
+            ("backup restore BACKUP.age", "data-dir", true),
+            ("doctor --deep", "limits", true),
+            ("doctor hash", "limits", false),
+        ] {
+            assert_eq!(takes(&words.split(' ').collect::<Vec<_>>(), flag), is_taken, "{words} --{flag}");
+        }
+    }
 }

@@ -9,19 +9,20 @@ use std::path::Path;
 /// Those that a server makes, beside the master key.
 const FILES: [&str; 4] = ["claviger.db", "claviger.db-wal", "claviger.db-shm", "claviger.lock"];
 
-pub(super) fn look(config: &Config) -> Looked<Folder> {
+/// There is no folder at all, `Ok(None)`, or this is what is in it.
+pub(super) fn look(config: &Config) -> Looked<Option<Folder>> {
     let path = config.data_dir.as_path();
     let failed = |error: std::io::Error| {
         let mend = match error.kind() {
-            ErrorKind::NotFound => {
-                "Name the folder of a server with --data-dir, or start one: claviger serve"
-            }
             ErrorKind::PermissionDenied => "Run this as the user that the server runs as",
             _ => "Name the folder of a server with --data-dir",
         };
         format!("the data folder {} cannot be looked at ({error}). {mend}", path.display())
     };
-    std::fs::read_dir(path).map_err(failed)?;
+    match std::fs::read_dir(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        entries => drop(entries.map_err(failed)?),
+    }
     let dir = entry(path).map_err(failed)?;
     let mut files = Vec::new();
     for name in FILES {
@@ -37,7 +38,7 @@ pub(super) fn look(config: &Config) -> Looked<Folder> {
     };
     let bytes = |name: &str| path.join(name).metadata().map_or(0, |file| file.len());
     let shared = std::fs::read(path.join("claviger.db-shm")).unwrap_or_default();
-    Ok(Folder {
+    Ok(Some(Folder {
         dir,
         files,
         master,
@@ -45,13 +46,33 @@ pub(super) fn look(config: &Config) -> Looked<Folder> {
         database_bytes: bytes("claviger.db"),
         wal_bytes: bytes("claviger.db-wal"),
         wal_waits: waiting(&shared),
-    })
+    }))
+}
+
+impl Folder {
+    /// Whether no server has begun anything here: there is neither a database nor a master key of its own. One that is
+    /// named may have been made for it.
+    pub(super) fn is_unused(&self, config: &Config) -> bool {
+        let is_lock = |file: &Entry| file.path.ends_with("claviger.lock");
+        let has_key = matches!(config.master_key, MasterKeySource::Own(_)) && self.master.is_some();
+        self.files.iter().all(is_lock) && !has_key
+    }
 }
 
 fn entry(path: &Path) -> std::io::Result<Entry> {
     let (own, target) = (path.symlink_metadata()?, path.metadata()?);
     let link = if own.is_symlink() { Some(std::fs::read_link(path)?) } else { None };
-    Ok(Entry { path: path.to_owned(), mode: target.mode(), owner: target.uid(), link })
+    let is_fixed = is_read_only(path) || link.as_deref().is_some_and(is_into_secret);
+    Ok(Entry { path: path.to_owned(), mode: target.mode(), owner: target.uid(), link, is_fixed })
+}
+
+fn is_read_only(path: &Path) -> bool {
+    rustix::fs::statvfs(path).is_ok_and(|found| found.f_flag.contains(rustix::fs::StatVfsMountFlags::RDONLY))
+}
+
+/// Kubernetes mounts the files of a Secret as links into `..data`, which it changes for another at once.
+fn is_into_secret(link: &Path) -> bool {
+    link.starts_with("..data")
 }
 
 fn disk(path: &Path) -> Looked<Disk> {
@@ -103,8 +124,21 @@ fn waiting(shared: &[u8]) -> Option<u64> {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_secret_is_known_by_its_links() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        std::fs::create_dir(at("..data")).unwrap();
+        std::fs::write(at("..data/master.key"), "").unwrap();
+        std::os::unix::fs::symlink("..data/master.key", at("master.key")).unwrap();
+        std::os::unix::fs::symlink(at("master.key"), at("link")).unwrap();
+        let is_fixed = |name: &str| entry(&at(name)).unwrap().is_fixed;
+        assert_eq!((is_fixed("master.key"), is_fixed("link"), is_fixed("..data")), (true, false, false));
+    }
 
     #[test]
     fn the_shared_index_tells_what_waits() {

@@ -10,7 +10,7 @@ use crate::keys::JWK_SET_PATH;
 use url::Url;
 
 /// A client's address that is none. A server that takes the word of who sends it refuses the request.
-fn no_address(header: AddressHeader) -> (&'static str, &'static str) {
+pub(in crate::doctor) fn no_address(header: AddressHeader) -> (&'static str, &'static str) {
     let value = match header {
         AddressHeader::Forwarded => "for=unknown",
         AddressHeader::XForwardedFor | AddressHeader::XRealIp => "no-address",

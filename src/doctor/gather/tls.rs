@@ -3,14 +3,14 @@
 
 use crate::base::time::Timestamp;
 use crate::base::trust::system_roots;
-use crate::doctor::facts::Looked;
+use crate::doctor::facts::{Fault, Looked, Refused};
 use crate::server::tls::ends;
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio_rustls::TlsConnector;
@@ -21,7 +21,7 @@ pub(super) struct Seen {
     /// When it ends.
     pub(super) ends: Option<Timestamp>,
     /// Why it was not believed.
-    pub(super) refused: Option<String>,
+    pub(super) refused: Option<Refused>,
 }
 
 /// Whose certificate is believed.
@@ -85,6 +85,19 @@ impl Witness {
     }
 }
 
+/// What is wrong with a certificate that came alone or with others.
+fn fault(error: &rustls::Error, is_alone: bool) -> Fault {
+    let rustls::Error::InvalidCertificate(error) = error else { return Fault::Other };
+    match error {
+        // Of another authority, or of another of the same name.
+        CertificateError::UnknownIssuer | CertificateError::BadSignature => Fault::Issuer { is_alone },
+        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => Fault::Name,
+        CertificateError::Expired | CertificateError::ExpiredContext { .. } => Fault::Ended,
+        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => Fault::Early,
+        _ => Fault::Other,
+    }
+}
+
 impl ServerCertVerifier for Witness {
     fn verify_server_cert(
         &self,
@@ -99,7 +112,10 @@ impl ServerCertVerifier for Witness {
             Judge::Exactly(own) if own == certificate => Ok(ServerCertVerified::assertion()),
             Judge::Exactly(_) => Err(rustls::Error::General("it is not the configured certificate".into())),
         };
-        let refused = verified.as_ref().err().map(ToString::to_string);
+        let refused = verified
+            .as_ref()
+            .err()
+            .map(|error| Refused { why: error.to_string(), fault: fault(error, between.is_empty()) });
         *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = Seen { ends: ends(certificate), refused };
         verified
     }

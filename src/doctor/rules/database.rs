@@ -1,5 +1,6 @@
 //! The database's engine: its version, its settings, its connections, and the way to it.
 
+use super::start;
 use crate::db::examine::{Schema, Server, Setup, pool_size};
 use crate::doctor::facts::{Database, Facts};
 use crate::doctor::{Finding, Level, Outcome, by_hand, finding, run};
@@ -37,7 +38,7 @@ pub(crate) fn setup(facts: &Facts) -> Outcome {
         Ok(Setup::Sqlite { journal_mode }) => {
             let what = format!("SQLite is in {journal_mode} mode beside a running server");
             let why = "another program has changed it: readers and the writer lock each other out";
-            let mend = run("systemctl restart claviger").after("Start the server again: it sets WAL");
+            let mend = start(facts, "").after("Stop the server and start it again: it sets WAL");
             Outcome::Found(vec![finding(Level::Error, what, why, mend)])
         }
         Ok(Setup::Postgres(server)) => postgres(server),

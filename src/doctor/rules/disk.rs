@@ -1,9 +1,9 @@
 //! Room on the disk, and a WAL that grows.
 
-use super::size;
+use super::{size, start};
 use crate::db::examine::Setup;
 use crate::doctor::facts::Facts;
-use crate::doctor::{Level, Outcome, by_hand, finding, run};
+use crate::doctor::{Level, Outcome, finding, run};
 
 /// What is wanted beside all else: a log, a side file, a moment to react in.
 const SPARE: u64 = 64 << 20;
@@ -80,7 +80,7 @@ pub(crate) fn wal(facts: &Facts) -> Outcome {
     let mend = match &facts.process.id {
         Some(_) => run(format!("fuser -v {}", super::quoted(&folder.dir.path.join("claviger.db"))))
             .after("See who else has the file open, such as sqlite3 or a backup, and end it"),
-        None => by_hand("Start the server: it takes the WAL in at its start, and at its end"),
+        None => start(facts, "").after("Start the server: it takes the WAL in at its start, and at its end"),
     };
     Outcome::Found(vec![finding(Level::Warning, what, why, mend)])
 }

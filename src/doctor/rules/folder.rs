@@ -25,7 +25,8 @@ pub(crate) fn access(facts: &Facts) -> Outcome {
 
 pub(crate) fn owner(facts: &Facts) -> Outcome {
     let dir = &facts.folder.dir;
-    let own_key = facts.folder.master.iter().filter(|key| key.path.starts_with(&dir.path));
+    // A mounted secret is root's, and stays so.
+    let own_key = facts.folder.master.iter().filter(|key| key.path.starts_with(&dir.path) && !key.is_fixed);
     let foreign: Vec<&Entry> =
         facts.folder.files.iter().chain(own_key).filter(|file| file.owner != dir.owner).collect();
     let findings = foreign.first().map(|first| {
@@ -124,6 +125,15 @@ mod tests {
                 .starts_with("chown --reference='/var/lib/my claviger' '/var/lib/my claviger/claviger.db'"),
             "{command}"
         );
+    }
+
+    #[test]
+    fn a_mounted_secret_may_be_roots() {
+        let mut facts = Facts::healthy_with(&[]);
+        facts.folder.master.as_mut().unwrap().owner = 0;
+        assert_eq!(found(owner(&facts)).len(), 1);
+        facts.folder.master.as_mut().unwrap().is_fixed = true;
+        assert!(matches!(owner(&facts), Outcome::Fine(_)));
     }
 
     #[test]

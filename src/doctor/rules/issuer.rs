@@ -1,11 +1,11 @@
 //! What clients and services find at the issuer's URL.
 
-use super::time;
+use super::{set, setting};
 use crate::doctor::facts::{Answer, Facts, Looked};
 use crate::doctor::{Finding, Level, Outcome, by_hand, finding, run};
 use crate::keys::JWK_SET_PATH;
-use crate::server::tls::SOON;
 use claviger_crypto::jwk::PublicJwk;
+use url::Url;
 
 /// What the server sets on each answer, and a proxy has no reason to take away.
 const OURS: &[&str] =
@@ -100,33 +100,33 @@ fn compared(own: &[&PublicJwk], found: &[PublicJwk]) -> Option<String> {
     (!all.is_empty()).then(|| all.join("; "))
 }
 
-pub(crate) fn certificate(facts: &Facts) -> Outcome {
-    let issuer = &facts.issuer;
-    if !issuer.is_https {
-        return Outcome::Skipped("the issuer is no https URL".into());
+pub(crate) fn https(facts: &Facts) -> Outcome {
+    let issuer = &facts.config.issuer;
+    if facts.issuer.is_https {
+        return Outcome::Fine(format!("{issuer} is https"));
     }
-    let renew = run("certbot renew").after(
-        "Renew the certificate, see that the proxy has read it, and why that did not happen by itself",
+    if facts.is_issuer_local() {
+        return Outcome::Fine(format!("{issuer} is of this machine alone"));
+    }
+    if facts.config.dev {
+        return Outcome::Skipped("in dev the issuer may be http".into());
+    }
+    let what = format!("the issuer {issuer} is plain http, for more than this machine");
+    let why = "passwords and tokens go over the network for all on the way to read and use";
+    let secure = secure(issuer);
+    let text = format!(
+        "Put a proxy with a certificate in front, or name one with --tls-cert and --tls-key, then set {} and start the \
+        server again. Tokens that are out name the old issuer: services refuse them, and clients refresh",
+        setting(facts, "issuer", &secure)
     );
-    if let Some(refused) = &issuer.refused {
-        let ended = issuer.certificate_ends.filter(|ends| *ends < facts.now);
-        let what = match ended {
-            Some(ends) => format!("the issuer's certificate ended at {ends}"),
-            None => format!("the issuer's certificate is refused: {refused}"),
-        };
-        let why = "no client and no service talks to the issuer any more";
-        return Outcome::Found(vec![finding(Level::Error, what, why, renew)]);
-    }
-    let Some(ends) = issuer.certificate_ends else {
-        return Outcome::Skipped("nobody answers for the issuer".into());
-    };
-    let left = ends.since(facts.now);
-    if left >= SOON {
-        return Outcome::Fine(format!("until {ends}, another {}", time(left)));
-    }
-    let what = format!("the issuer's certificate ends at {ends}, in {}", time(left));
-    let why = "from then on no client and no service talks to the issuer. What renews certificates does so weeks before";
-    Outcome::Found(vec![finding(Level::Warning, what, why, renew)])
+    Outcome::Found(vec![finding(Level::Error, what, why, set(facts, "issuer", &secure).after(text))])
+}
+
+/// The same host by https, at the usual port.
+fn secure(issuer: &str) -> String {
+    let Ok(mut url) = Url::parse(issuer) else { return issuer.to_owned() };
+    let is_set = url.set_scheme("https").and_then(|()| url.set_port(None));
+    if is_set.is_err() { issuer.to_owned() } else { url.as_str().trim_end_matches('/').to_owned() }
 }
 
 pub(crate) fn redirect(facts: &Facts) -> Outcome {

@@ -1,7 +1,5 @@
 //! The rules about the issuer, tried on facts.
 
-use std::time::Duration;
-
 use super::*;
 use crate::doctor::facts::of_tests::found;
 
@@ -52,16 +50,28 @@ fn keys_are_compared_one_by_one() {
 }
 
 #[test]
-fn a_certificate_is_renewed_before_its_last_two_weeks() {
-    let mut facts =
-        Facts::healthy_with(&[("issuer", "https://auth.example.org"), ("trusted_proxies", "10.0.0.1")]);
-    assert_eq!(found(certificate(&facts)), []);
-    facts.issuer.certificate_ends = Some(facts.now.plus(SOON - Duration::from_secs(1)));
-    assert_eq!(found(certificate(&facts)).first().unwrap().0, Level::Warning);
-    facts.issuer.refused = Some("invalid peer certificate: UnknownIssuer".into());
-    assert!(found(certificate(&facts)).first().unwrap().1.contains("UnknownIssuer"));
-    facts.issuer.certificate_ends = Some(facts.now.minus(SOON));
-    assert!(found(certificate(&facts)).first().unwrap().1.contains("ended at"));
+fn plain_http_for_others_is_found() {
+    for (issuer, dev, is_found) in [
+        ("http://auth.example.org:8080", "false", true),
+        ("http://192.0.2.7", "false", true),
+        ("http://auth.example.org", "true", false),
+        ("https://auth.example.org", "false", false),
+        ("http://localhost:5000", "false", false),
+        ("http://auth.localhost:5000", "false", false),
+        ("http://127.0.0.1:5000", "false", false),
+        ("http://[::1]:5000", "false", false),
+    ] {
+        let facts = Facts::healthy_with(&[("issuer", issuer), ("dev", dev)]);
+        let outcome = https(&facts);
+        assert_eq!(matches!(outcome, Outcome::Found(_)), is_found, "{issuer} {outcome:?}");
+    }
+    let Outcome::Found(found) = https(&Facts::healthy_with(&[("issuer", "http://auth.example.org:8080")]))
+    else {
+        panic!("not found")
+    };
+    let found = found.first().unwrap();
+    assert_eq!(found.level, Level::Error);
+    assert_eq!(found.mend.command.as_deref(), Some("claviger serve --issuer https://auth.example.org"));
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! The signing keys: that there are some, rotated in time, and long enough.
 
-use super::time;
+use super::{start, time};
 use crate::doctor::facts::{Facts, Held};
 use crate::doctor::{Finding, Level, Outcome, finding, run, shell_word};
 use crate::keys::State;
@@ -33,10 +33,7 @@ pub(crate) fn active(facts: &Facts) -> Outcome {
         return Outcome::Fine(format!("{} signs since {}", active.kid, active.activated_at));
     }
     let (what, mend) = if held.keys.is_empty() {
-        (
-            "there is no signing key",
-            run(facts.command("serve")).after("Start the server: it makes the first one"),
-        )
+        ("there is no signing key", start(facts, "").after("Start the server: it makes the first one"))
     } else {
         let mend = run(facts.command("key list"))
             .after("Restore the table signing_keys from a backup: nothing of this program leaves it so");
@@ -95,8 +92,7 @@ fn late(facts: &Facts, what: impl Into<String>, why: &'static str) -> Finding {
             .after("The running server does that within a second: see its log, and whether it has these settings and this database");
         return finding(Level::Error, what, why, mend);
     }
-    let mend =
-        run(facts.command("serve")).after("No server runs here: start it, and it is done within a second");
+    let mend = start(facts, "").after("No server runs here: start it, and it is done within a second");
     finding(Level::Warning, what, why, mend)
 }
 

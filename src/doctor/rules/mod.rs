@@ -1,5 +1,6 @@
 //! The rules: each from facts to findings.
 
+pub(super) mod certificate;
 pub(super) mod clock;
 pub(super) mod database;
 pub(super) mod disk;
@@ -24,11 +25,35 @@ fn quoted(path: &Path) -> String {
     crate::doctor::shell_word(&path.display().to_string())
 }
 
+/// A start of the server, or another one: by systemd where that runs it, or by hand with more flags.
+fn start(facts: &Facts, flag: &str) -> Mend {
+    match &facts.unit {
+        Some(unit) => run(format!("systemctl restart {}", crate::doctor::shell_word(unit))),
+        None if flag.is_empty() => run(facts.command("serve")),
+        None => run(facts.command(&format!("serve {flag}"))),
+    }
+}
+
+/// A backup brought back to where the settings say. What it is called and what opens it, nobody knows here.
+fn restored(facts: &Facts) -> String {
+    facts.command("backup restore BACKUP.age")
+}
+
 /// By another setting, and a restart.
 fn set(facts: &Facts, key: &str, value: &str) -> Mend {
-    let flag = key.replace('_', "-");
-    run(facts.command(&format!("serve --{flag} {value}")))
-        .after(format!("Set {key} = {value} and start the server again"))
+    let flag = format!("--{} {}", key.replace('_', "-"), crate::doctor::shell_word(value));
+    start(facts, &flag).after(format!("Set {} and start the server again", setting(facts, key, value)))
+}
+
+/// A setting as its file has it, and where that is if flags are not what the server is started with.
+fn setting(facts: &Facts, key: &str, value: &str) -> String {
+    let is_bare = value.parse::<u64>().is_ok() || matches!(value, "true" | "false");
+    let line = if is_bare { format!("{key} = {value}") } else { format!("{key} = \"{value}\"") };
+    match (&facts.unit, &facts.call.file) {
+        (None, _) => line,
+        (Some(_), Some(file)) => format!("{line} in {}", file.display()),
+        (Some(unit), None) => format!("{line} where the unit {unit} has the server's settings,"),
+    }
 }
 
 /// Bytes in the largest unit that they fill.

@@ -1,7 +1,10 @@
 //! Whether the server knows its clients' addresses behind a proxy, seen without asking it for them.
 
-use crate::doctor::facts::Facts;
-use crate::doctor::{Finding, Level, Outcome, by_hand, finding, run};
+use super::{set, setting};
+use crate::doctor::facts::{Facts, Front};
+use crate::doctor::gather::no_address;
+use crate::doctor::{Finding, Level, Outcome, by_hand, finding, shell_word};
+use crate::keys::JWK_SET_PATH;
 use std::net::IpAddr;
 
 /// So many sessions from proxies alone are no accident.
@@ -11,28 +14,37 @@ const WHY: &str = "limits and waits after wrong passwords count each client by i
     one of them uses up what is meant for each, and the owner of an account waits for a stranger's guesses";
 
 pub(crate) fn address(facts: &Facts) -> Outcome {
-    if !facts.is_behind_proxy() {
-        return Outcome::Skipped("the server answers for its issuer itself".into());
+    let (config, front) = (&facts.config, facts.front());
+    let names_none = config.trusted_proxies.is_empty();
+    match front {
+        Front::Nobody => return Outcome::Skipped("the server answers for its issuer itself".into()),
+        Front::Unknown if names_none => return Outcome::Skipped(PORTS.into()),
+        Front::Unknown | Front::Proxy => {}
     }
-    let config = &facts.config;
     let trusts = |address: IpAddr| {
         config.trusted_proxies.iter().any(|network| network.contains(&address.to_canonical()))
     };
     let name = config.client_address_header.name();
     let mut findings: Vec<Finding> = Vec::new();
-    if config.trusted_proxies.is_empty() {
-        let what = "the issuer is https, so a proxy is in front, and trusted_proxies names none";
-        let mend = run(facts.command("serve --trusted-proxies 127.0.0.1"))
-            .after("Name the addresses that the proxy comes from, and let it write the client's address");
+    if names_none {
+        let what = if facts.issuer.is_https && config.tls.is_none() {
+            "the issuer is https, so a proxy is in front, and trusted_proxies names none"
+        } else {
+            "the server listens on loopback alone, so a proxy is in front of the issuer, and trusted_proxies names none"
+        };
+        let mend = set(facts, "trusted_proxies", "127.0.0.1").after(format!(
+            "Name the addresses that the proxy comes from, such as {}, let it write the client's address, and start the \
+            server again",
+            setting(facts, "trusted_proxies", "127.0.0.1")
+        ));
         findings.push(finding(Level::Warning, what, WHY, mend));
         return Outcome::Found(findings);
     }
     // A server that is told an address that is none by somebody whom it trusts refuses the request. Only the proxy is
     // trusted, and one that adds what it saw itself, or writes only that, never passes such a word on alone.
-    let is_passed_on = facts.issuer.with_no_address.as_ref().is_ok_and(|answer| answer.status == 400)
-        && facts.issuer.jwk_set.as_ref().is_ok_and(|answer| answer.status == 200);
+    let said = said(facts);
     let own_is_trusted = facts.issuer.own.is_some_and(trusts);
-    if is_passed_on && !own_is_trusted {
+    if said == Ok(true) && !own_is_trusted {
         let what = format!("the proxy passes on {name} as clients write it");
         let why = "each client chooses the address that it is counted and logged under: limits and waits hold nobody";
         let mend = by_hand(format!(
@@ -59,12 +71,39 @@ pub(crate) fn address(facts: &Facts) -> Outcome {
         ));
         findings.push(finding(Level::Warning, what, WHY, mend));
     }
-    let fine = if own_is_trusted {
-        "as far as can be told: this machine is a trusted proxy itself"
-    } else {
-        "what a client writes is not passed on"
-    };
-    Outcome::of(findings, fine)
+    if !findings.is_empty() {
+        return Outcome::Found(findings);
+    }
+    match said {
+        Err(why) => Outcome::Skipped(why),
+        Ok(false) => Outcome::Fine("what a client writes is not passed on".into()),
+        Ok(true) => Outcome::Skipped(format!(
+            "this machine is one of trusted_proxies, so what it writes is read, whether the proxy adds to it or not: \
+            whether others choose their address cannot be told from here. Ask from another machine, which should not get \
+            400: curl -i -H {} {}",
+            shell_word(&format!("{name}: {}", no_address(config.client_address_header).1)),
+            shell_word(&format!("{}{JWK_SET_PATH}", config.issuer)),
+        )),
+    }
+}
+
+/// What two ports may mean.
+const PORTS: &str = "the issuer has another port than the server listens at. Where one is mapped to the other nothing is to \
+    be done; a proxy would have to be named in trusted_proxies. Which of them it is cannot be told from here";
+
+/// Whether the server refuses what this machine writes for its address.
+fn said(facts: &Facts) -> Result<bool, String> {
+    match (&facts.issuer.jwk_set, &facts.issuer.with_no_address) {
+        (Ok(usual), Ok(asked)) if usual.status == 200 => match asked.status {
+            400 => Ok(true),
+            200 => Ok(false),
+            status => {
+                Err(format!("the issuer answers {status} where it is asked with an address that is none"))
+            }
+        },
+        (Ok(usual), Ok(_)) => Err(format!("the issuer answers {}", usual.status)),
+        _ => Err("nobody answers for the issuer".into()),
+    }
 }
 
 #[cfg(test)]
@@ -89,6 +128,18 @@ mod tests {
         assert_eq!(whats(&behind("10.0.0.1")), [""; 0]);
         assert!(whats(&behind("")).first().unwrap().contains("names none"));
         assert!(matches!(address(&Facts::healthy()), Outcome::Skipped(_)));
+        let plain = Facts::healthy_with(&[("issuer", "http://auth.example.org:5000")]);
+        assert!(whats(&plain).first().unwrap().contains("listens on loopback alone"));
+    }
+
+    #[test]
+    fn another_port_may_be_a_proxy_or_not() {
+        let mapped = ("issuer", "http://127.0.0.1:8080");
+        let told = address(&Facts::healthy_with(&[mapped]));
+        assert!(matches!(&told, Outcome::Skipped(why) if why.contains("another port")), "{told:?}");
+        let mut facts = Facts::healthy_with(&[mapped, ("trusted_proxies", "10.0.0.1")]);
+        facts.issuer.with_no_address.as_mut().unwrap().status = 400;
+        assert!(whats(&facts).first().unwrap().contains("as clients write it"));
     }
 
     #[test]
@@ -97,11 +148,19 @@ mod tests {
         facts.issuer.with_no_address.as_mut().unwrap().status = 400;
         assert!(whats(&facts).first().unwrap().contains("as clients write it"));
         facts.issuer.own = Some("10.0.0.1".parse().unwrap());
-        assert_eq!(whats(&facts), [""; 0], "a trusted client's word is read");
+        let told = address(&facts);
+        assert!(
+            matches!(&told, Outcome::Skipped(why) if why.contains("cannot be told from here")),
+            "a trusted client's word is read: {told:?}"
+        );
+        facts.issuer.with_no_address.as_mut().unwrap().status = 200;
+        assert!(matches!(address(&facts), Outcome::Fine(_)), "the proxy writes what it saw alone");
+        facts.issuer.with_no_address = Err("connection refused".into());
+        assert!(matches!(address(&facts), Outcome::Skipped(_)), "nothing was seen");
         let mut facts = behind("10.0.0.1");
         facts.issuer.with_no_address.as_mut().unwrap().status = 400;
         facts.issuer.jwk_set.as_mut().unwrap().status = 400;
-        assert_eq!(whats(&facts), [""; 0], "all is refused");
+        assert!(matches!(address(&facts), Outcome::Skipped(_)), "all is refused");
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! What is in the database: its schema, and with `--deep` whether it is whole.
 
+use super::{quoted, restored, start};
 use crate::db::examine::Schema;
 use crate::doctor::facts::Facts;
 use crate::doctor::{Level, Outcome, by_hand, finding, run};
@@ -14,12 +15,12 @@ pub(crate) fn standing(facts: &Facts) -> Outcome {
         Schema::Missing => (
             "the database has no schema of ours".to_owned(),
             "nothing is in it; a server makes the schema at its first start",
-            run(facts.command("serve")).after("Start the server once, or name the right database"),
+            start(facts, "").after("Start the server once, or name the right database"),
         ),
         Schema::Older(steps) => (
             format!("the database has schema {steps}, older than this program's"),
             "commands of this version refuse it until a server of this version has brought it up to date",
-            run(facts.command("serve"))
+            start(facts, "")
                 .after("Make a backup by the program of the version before (claviger backup create), then start the server of this version"),
         ),
         Schema::Newer(steps) => (
@@ -43,7 +44,7 @@ pub(crate) fn standing(facts: &Facts) -> Outcome {
         Schema::HalfRestored(backup) => (
             format!("backup {backup} is not restored to its end"),
             "no server starts on half a backup",
-            by_hand("Run the same `claviger backup restore` again"),
+            run(restored(facts)).after("Run the same restore again: it goes on where it was"),
         ),
     };
     Outcome::Found(vec![finding(Level::Error, what, why, mend)])
@@ -72,12 +73,23 @@ pub(crate) fn intact(facts: &Facts) -> Outcome {
         Some(Ok(Some(faults))) => faults,
     };
     let why = "rows may be lost or wrong, and the damage may grow";
-    let mend = by_hand(
-        "Stop the server, keep a copy of the folder as it is, restore the latest backup, and look for the cause: the disk, the memory, or a program that wrote into the file",
-    );
-    let findings =
-        faults.iter().map(|fault| finding(Level::Error, format!("SQLite finds: {fault}"), why, mend.clone()));
+    let dir = &facts.folder.dir.path;
+    let (dir, aside) = (quoted(dir), quoted(&dir.with_extension("damaged")));
+    let mend = run(restored(facts)).after(format!(
+        "Stop the server, put the database aside as it is (mkdir -m 700 {aside} && mv {dir}/claviger.db* {aside}), \
+        restore the latest backup in its place, and look for the cause: the disk, the memory, or a program that wrote \
+        into the file"
+    ));
+    let findings = faults
+        .iter()
+        .map(|fault| finding(Level::Error, format!("SQLite finds: {}", line(fault)), why, mend.clone()));
     Outcome::of(findings.collect(), "SQLite finds nothing")
+}
+
+/// What SQLite writes on several lines, below a heading.
+fn line(fault: &str) -> String {
+    let lines = fault.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with("***"));
+    lines.collect::<Vec<_>>().join("; ")
 }
 
 pub(crate) fn audit(facts: &Facts) -> Outcome {
@@ -124,13 +136,25 @@ mod tests {
     #[test]
     fn deep_looks_tell_what_they_found() {
         let mut facts = Facts::healthy();
+        facts.call.flags = vec![crate::doctor::Flag { name: "data-dir".into(), value: Some("/x".into()) }];
         let database = facts.database.as_mut().unwrap();
-        database.faults = Some(Ok(Some(vec!["row 1 missing from index".into()])));
+        let said = "*** in database main ***\nTree 7 page 7: x\nrow 1 missing from index";
+        database.faults = Some(Ok(Some(vec![said.into()])));
         database.trail = Some(Ok(Verified {
             broken: Some(Broken { place: 7, why: "it was changed".into() }),
             ..Verified::default()
         }));
-        assert!(matches!(intact(&facts), Outcome::Found(_)));
+        let Outcome::Found(found) = intact(&facts) else { panic!("not found") };
+        let found = found.first().unwrap();
+        assert_eq!(found.what, "SQLite finds: Tree 7 page 7: x; row 1 missing from index");
+        assert!(
+            found.mend.text.as_deref().unwrap().contains("mv '/var/lib/my claviger'/claviger.db* "),
+            "{found:?}"
+        );
+        assert_eq!(
+            found.mend.command.as_deref().unwrap(),
+            "claviger backup restore BACKUP.age --data-dir /x"
+        );
         let Outcome::Found(found) = audit(&facts) else { panic!("not found") };
         assert!(found.first().unwrap().what.contains("place 7"));
         let database = facts.database.as_mut().unwrap();

@@ -1,5 +1,6 @@
 //! The server that runs here, if one does.
 
+use super::start;
 use crate::doctor::facts::Facts;
 use crate::doctor::{Finding, Level, Outcome, finding, run};
 
@@ -58,7 +59,7 @@ pub(crate) fn version(facts: &Facts) -> Outcome {
         return Outcome::Skipped("no server runs".into());
     }
     let mut findings: Vec<Finding> = Vec::new();
-    let mend = run("systemctl restart claviger").after("Start the server again, so that it is this program");
+    let mend = start(facts, "").after("Stop the server and start it again, so that it is this program");
     if let Some(other) = facts.listener.version.as_deref().filter(|version| *version != own) {
         let what = format!("the running server is version {other}, this program {own}");
         let why = "what this program says of settings and database may not hold for that server";
@@ -112,6 +113,17 @@ mod tests {
         );
         facts.stop();
         assert!(matches!((running(&facts), version(&facts)), (Outcome::Fine(_), Outcome::Skipped(_))));
+    }
+
+    #[test]
+    fn a_server_is_started_again_by_what_runs_it() {
+        let mut facts = Facts::healthy();
+        facts.process.is_replaced = true;
+        facts.call.flags = vec![crate::doctor::Flag { name: "limits".into(), value: Some("false".into()) }];
+        let mend = |facts: &Facts| first(version(facts)).mend.command.unwrap();
+        assert_eq!(mend(&facts), "claviger serve --limits false");
+        facts.unit = Some("claviger".into());
+        assert_eq!(mend(&facts), "systemctl restart claviger");
     }
 
     #[test]

@@ -1,9 +1,9 @@
 //! Settings that are allowed, and seldom meant.
 
-use super::set;
+use super::{set, start};
 use crate::base::time::format_duration;
 use crate::doctor::facts::Facts;
-use crate::doctor::{Finding, Level, Outcome, finding, run};
+use crate::doctor::{Finding, Level, Mend, Outcome, finding};
 use std::time::Duration;
 
 /// Beside the connections of callers: the database, the log, the listener.
@@ -21,15 +21,20 @@ pub(crate) fn dev(facts: &Facts) -> Outcome {
         return Outcome::Fine("not in dev".into());
     }
     let for_others = match () {
-        () if facts.issuer.is_https => format!("the issuer is {}", config.issuer),
+        () if facts.issuer.is_https || !facts.is_issuer_local() => format!("the issuer is {}", config.issuer),
         () if !config.listen.ip().is_loopback() => {
             format!("it listens on {}, where others reach it", config.listen)
         }
         () => return Outcome::Fine("in dev, for this machine alone".into()),
     };
     let why = "in dev any password is taken, weak hashes are, and the issuer may be http";
-    let mend = run(facts.command(&format!("serve --issuer {}", super::super::shell_word(&config.issuer))))
-        .after("Leave --dev out, and CLAVIGER_DEV and dev in the settings file");
+    let words = format!("serve --issuer {}", super::super::shell_word(&config.issuer));
+    let command = match &facts.unit {
+        Some(_) => start(facts, "").command,
+        None => Some(facts.command_without("dev", &words)),
+    };
+    let text = "Leave --dev out, and CLAVIGER_DEV and dev in the settings file".to_owned();
+    let mend = Mend { text: Some(text), command };
     Outcome::Found(vec![finding(Level::Error, format!("--dev is on, and {for_others}"), why, mend)])
 }
 
@@ -38,7 +43,7 @@ pub(crate) fn limits(facts: &Facts) -> Outcome {
     if config.limits {
         return Outcome::Fine("they are".into());
     }
-    let is_public = facts.issuer.is_https || !config.trusted_proxies.is_empty();
+    let is_public = facts.issuer.is_https || !facts.is_issuer_local() || !config.trusted_proxies.is_empty();
     let level = if is_public { Level::Error } else { Level::Warning };
     let why = "limits = false is for load tests: passwords can be guessed as fast as they are hashed";
     Outcome::Found(vec![finding(
@@ -129,10 +134,42 @@ mod tests {
     #[test]
     fn dev_is_for_this_machine() {
         assert_eq!(found(dev(&Facts::healthy_with(&[("dev", "true")]))), []);
-        for public in [("listen", "0.0.0.0:5000"), ("issuer", "https://auth.example.org")] {
+        for public in [
+            ("listen", "0.0.0.0:5000"),
+            ("issuer", "https://auth.example.org"),
+            ("issuer", "http://auth.example.org"),
+        ] {
             let facts = Facts::healthy_with(&[("dev", "true"), public]);
             assert_eq!(found(dev(&facts)).first().unwrap().0, Level::Error, "{public:?}");
         }
+    }
+
+    #[test]
+    fn a_server_that_is_not_for_trying_keeps_its_flags_but_dev() {
+        let mut facts = Facts::healthy_with(&[("dev", "true"), ("issuer", "https://auth.example.org")]);
+        let flag = |name: &str, value: Option<&str>| crate::doctor::Flag {
+            name: name.into(),
+            value: value.map(Into::into),
+        };
+        facts.call.flags =
+            vec![flag("dev", None), flag("issuer", Some("http://x")), flag("rsa-bits", Some("3072"))];
+        let Outcome::Found(found) = dev(&facts) else { panic!("not found") };
+        let command = found.first().unwrap().mend.command.as_deref().unwrap();
+        assert_eq!(command, "claviger serve --issuer https://auth.example.org --rsa-bits 3072");
+    }
+
+    #[test]
+    fn under_systemd_a_setting_is_written_down() {
+        let mut facts = Facts::healthy_with(&[("limits", "false"), ("access_token_ttl", "2h")]);
+        (facts.unit, facts.call.file) = (Some("claviger".into()), Some("/etc/claviger.toml".into()));
+        let Outcome::Found(found) = limits(&facts) else { panic!("not found") };
+        let mend = &found.first().unwrap().mend;
+        assert_eq!(mend.command.as_deref(), Some("systemctl restart claviger"));
+        let text = mend.text.as_deref().unwrap();
+        assert_eq!(text, "Set limits = true in /etc/claviger.toml and start the server again");
+        let Outcome::Found(found) = lives(&facts) else { panic!("not found") };
+        let text = found.first().unwrap().mend.text.as_deref().unwrap();
+        assert!(text.starts_with("Set access_token_ttl = \"15m\" in /etc/claviger.toml"), "{text}");
     }
 
     #[test]
