@@ -186,6 +186,14 @@ struct Batch {
     /// Where they stand.
     numbers: Vec<u64>,
     refused: Vec<(u64, Refused)>,
+    /// Why nothing can be read after them.
+    broken: Option<String>,
+}
+
+impl Batch {
+    fn is_empty(&self) -> bool {
+        self.numbers.is_empty() && self.refused.is_empty()
+    }
 }
 
 impl Import<'_> {
@@ -197,21 +205,26 @@ impl Import<'_> {
     }
 
     async fn run(&mut self) -> Result<(), String> {
-        let mut batch = read(self.cx, &mut self.source, self.wanted)?;
-        while !batch.numbers.is_empty() || !batch.refused.is_empty() {
-            let Batch { accounts, numbers, refused } = batch;
+        let mut batch = read(self.cx, &mut self.source, self.wanted);
+        while !batch.is_empty() {
+            let Batch { accounts, numbers, refused, broken } = batch;
             let (done, number) = self.source.position();
             self.refusals.reading.at(done, number);
-            // While one batch is written, the next is read. The write is polled first.
+            // While one batch is written, the next is read. The write is polled first. After damage there is no next
+            // one, but what was read before it is written all the same.
+            let next = || match broken {
+                None => read(self.cx, &mut self.source, self.wanted),
+                broken => Batch { broken, ..Batch::default() },
+            };
             let (made, next) = tokio::join!(
                 biased;
                 settle(self.cx, accounts.into(), self.trial.as_mut()),
-                async { read(self.cx, &mut self.source, self.wanted) },
+                async { next() },
             );
             self.count(&numbers, &made.map_err(|error| error.to_string())?, refused)?;
-            batch = next?;
+            batch = next;
         }
-        Ok(())
+        batch.broken.map_or(Ok(()), Err)
     }
 
     fn count(
@@ -244,11 +257,17 @@ impl Import<'_> {
     }
 }
 
-fn read(cx: &Cx, source: &mut Source, wanted: Wanted) -> Result<Batch, String> {
+fn read(cx: &Cx, source: &mut Source, wanted: Wanted) -> Batch {
     let (mut batch, now) = (Batch::default(), cx.app.clock.now());
-    while batch.numbers.len() + batch.refused.len() < BATCH
-        && let Some((number, record)) = source.next()?
-    {
+    while batch.numbers.len() + batch.refused.len() < BATCH {
+        let (number, record) = match source.next() {
+            Ok(Some(next)) => next,
+            Ok(None) => break,
+            Err(why) => {
+                batch.broken = Some(why);
+                break;
+            }
+        };
         let account = record.and_then(|record| ImportedAccount::new(&record, wanted, now, random::bytes()));
         match account {
             Ok(account) => {
@@ -258,7 +277,7 @@ fn read(cx: &Cx, source: &mut Source, wanted: Wanted) -> Result<Batch, String> {
             Err(why) => batch.refused.push((number, why)),
         }
     }
-    Ok(batch)
+    batch
 }
 
 /// What becomes of accounts.

@@ -14,6 +14,7 @@ mod moments;
 pub use columns::{Role, Row};
 pub use firebase::HashConfig;
 pub use guess::{Format, Guess, guess};
+pub use moments::Moment;
 
 use crate::accounts::{InvalidName, Made, Name, NewAccount};
 use crate::base::email::{self, Email};
@@ -24,6 +25,9 @@ use claviger_crypto::password::StoredHash;
 use claviger_crypto::password::foreign::Refusal;
 use std::collections::{HashMap, HashSet};
 use uuid::Uuid;
+
+/// What tells when an account was made.
+const CREATED_AT: &str = "created_at";
 
 /// The longest line, in bytes.
 pub const MAX_LINE: usize = 64 * 1024;
@@ -76,6 +80,11 @@ pub enum Refused {
     /// A row of another length than the first line has.
     #[error("it has {0} columns, and the first line names {1}")]
     Columns(usize, usize),
+    /// The same, of a row that goes on to this line.
+    #[error(
+        "it has {0} columns, the first line names {1}, and it goes on to line {2}: is a quote left open?"
+    )]
+    Lines(usize, usize, u64),
     /// No text where one must be.
     #[error("{0} is not text")]
     NoText(&'static str),
@@ -84,9 +93,9 @@ pub enum Refused {
         "public_id must be a UUID, in lower case and with hyphens, and neither all zeros nor all ones: another one cannot be kept as services know it"
     )]
     Id,
-    /// When it was made.
-    #[error("created_at must be a moment as RFC 3339 has it, such as 2023-11-14T22:13:20Z")]
-    Moment,
+    /// A moment.
+    #[error("{0} must be a moment as RFC 3339 has it, such as 2023-11-14T22:13:20Z")]
+    Moment(&'static str),
     /// Made later than now.
     #[error("created_at is still to come")]
     Future,
@@ -119,11 +128,11 @@ pub struct Record {
     /// The id that services know it by.
     pub public_id: Option<String>,
     /// When it was made.
-    pub created_at: Option<Timestamp>,
+    pub created_at: Option<Moment>,
     /// Whether nobody may log in.
     pub disabled: bool,
     /// Until when nobody may, if that is still to come.
-    pub banned_until: Option<Timestamp>,
+    pub banned_until: Option<Moment>,
 }
 
 /// What the operator wants of records.
@@ -147,13 +156,11 @@ impl ImportedAccount {
             None => return Err(Refused::NoPassword),
         };
         let own_id = record.public_id.as_deref().map(own_id).transpose()?;
-        if record.created_at.is_some_and(|moment| moment > now) {
-            return Err(Refused::Future);
-        }
         let key = key(&email, &name, &phc, own_id, record);
-        let created_at = record.created_at.unwrap_or(now);
+        let made = |moment: Moment| moment.before(now).ok_or(Refused::Future);
+        let created_at = record.created_at.map_or(Ok(now), made)?;
         let id = own_id.unwrap_or_else(|| AccountId(id::uuid_v7(created_at, random)));
-        let is_disabled = record.disabled || record.banned_until.is_some_and(|until| until > now);
+        let is_disabled = record.disabled || record.banned_until.is_some_and(|until| until.written > now);
         let disabled_at = is_disabled.then_some(now);
         let account = NewAccount { id, email, name, created_at, disabled_at, idempotency_key: Some(key) };
         Ok(Self { account, phc, has_own_id: own_id.is_some() })
@@ -185,11 +192,11 @@ fn own_id(text: &str) -> Result<AccountId, Refused> {
 }
 
 /// By which the account made from a record is known again, whatever becomes of its name and hash: a digest of all
-/// that the record says.
+/// that the record says, as it was written: a later run must find the same.
 fn key(email: &Email, name: &Name, phc: &str, id: Option<AccountId>, record: &Record) -> [u8; 32] {
     let id = id.map(|id| id.to_string()).unwrap_or_default();
-    let moment = record.created_at.map(|moment| moment.as_micros().to_string()).unwrap_or_default();
-    let until = record.banned_until.map(|until| until.as_micros().to_string());
+    let moment = record.created_at.map(|moment| moment.written.as_micros().to_string()).unwrap_or_default();
+    let until = record.banned_until.map(|until| until.written.as_micros().to_string());
     let mut said = vec!["import", email.as_typed(), name.as_str(), phc, &id, &moment];
     // Nothing where there is nothing, so that what an earlier version imported is known again.
     said.extend(record.disabled.then_some("disabled"));

@@ -3,7 +3,7 @@
 use super::source::{Input, Next};
 use crate::credentials::import::{Format, Record, Refused, Role, Row};
 use csv::{ByteRecord, Reader, ReaderBuilder};
-use std::io::{self, Read};
+use std::io::{self, BufRead as _, Read};
 
 /// A row's greatest length, in bytes. One that is longer has a quote that nobody closes.
 const MOST: u64 = 1 << 20;
@@ -15,7 +15,8 @@ pub(super) struct Rows {
     /// Which column is what, in our own form.
     roles: Option<Vec<(Role, usize)>>,
     record: ByteRecord,
-    count: u64,
+    /// The line that the last row ended with.
+    ended: u64,
 }
 
 impl Rows {
@@ -50,9 +51,8 @@ impl Rows {
 
     /// As Supabase names them.
     pub(super) fn supabase(input: Input) -> Result<Self, String> {
-        let held = Held { input, since: 0, bytes: 0 };
-        let mut reader = ReaderBuilder::new().flexible(true).from_reader(held);
-        let names = reader.byte_headers().map_err(|error| of(&error))?;
+        let mut reader = ReaderBuilder::new().flexible(true).from_reader(Held::new(input));
+        let names = reader.byte_headers().map_err(|error| format!("the file: {error}"))?;
         let text = |name: &[u8]| String::from_utf8_lossy(name).trim().to_owned();
         let header: Vec<String> = names.iter().map(text).collect();
         if let Some(twice) =
@@ -61,28 +61,33 @@ impl Rows {
             let name = header.get(twice).map(String::as_str).unwrap_or_default();
             return Err(format!("its first line names column {name} twice"));
         }
-        Ok(Self { reader, header, roles: None, record: ByteRecord::new(), count: 0 })
+        let ended = reader.get_ref().lines;
+        Ok(Self { reader, header, roles: None, record: ByteRecord::new(), ended })
     }
 
-    /// How many bytes were read, and how many rows.
+    /// How many bytes were read, and how many lines of whole rows.
     pub(super) fn position(&self) -> (u64, u64) {
-        (self.reader.get_ref().bytes, self.count)
+        (self.reader.get_ref().bytes, self.ended)
     }
 
-    /// The next row with its number. Blank ones are left out.
+    /// The next row with the line that it begins with, the names' being 1. Blank ones are left out.
     pub(super) fn next(&mut self) -> Result<Next, String> {
         self.reader.get_mut().since = 0;
-        if !self.reader.read_byte_record(&mut self.record).map_err(|error| of(&error))? {
+        if !self.reader.read_byte_record(&mut self.record).map_err(|error| error.to_string())? {
             return Ok(None);
         }
-        self.count += 1;
-        // As a spreadsheet counts them: the names are the first.
-        Ok(Some((self.count + 1, self.read())))
+        self.ended = self.reader.get_ref().lines;
+        let within = self.record.as_slice().iter().filter(|byte| **byte == b'\n').count() as u64;
+        Ok(Some((self.ended - within.min(self.ended), self.read(within > 0))))
     }
 
-    fn read(&self) -> Result<Record, Refused> {
+    fn read(&self, is_of_several_lines: bool) -> Result<Record, Refused> {
         if self.record.len() != self.header.len() {
-            return Err(Refused::Columns(self.record.len(), self.header.len()));
+            let (columns, names) = (self.record.len(), self.header.len());
+            return Err(match is_of_several_lines {
+                true => Refused::Lines(columns, names, self.ended),
+                false => Refused::Columns(columns, names),
+            });
         }
         let text = |column: usize| self.record.get(column).and_then(|bytes| std::str::from_utf8(bytes).ok());
         let Some(roles) = &self.roles else {
@@ -97,15 +102,21 @@ impl Rows {
     }
 }
 
-fn of(error: &csv::Error) -> String {
-    format!("the file: {error}")
-}
-
-/// What is read since the row began, held to its bound.
+/// A file that is given out line by line, so that what was read ends with the row that is read; a row is held to its
+/// bound.
 struct Held {
     input: Input,
+    /// Bytes since the row began.
     since: u64,
     bytes: u64,
+    lines: u64,
+    is_within: bool,
+}
+
+impl Held {
+    fn new(input: Input) -> Self {
+        Self { input, since: 0, bytes: 0, lines: 0, is_within: false }
+    }
 }
 
 impl Read for Held {
@@ -113,7 +124,15 @@ impl Read for Held {
         if self.since > MOST {
             return Err(io::Error::other("a row of more than a megabyte: is a quote left open?"));
         }
-        let read = self.input.read(buffer)?;
+        let there = self.input.fill_buf()?;
+        let line = there.iter().position(|byte| *byte == b'\n').map_or(there.len(), |end| end + 1);
+        let mut line = there.get(..line).unwrap_or_default();
+        let read = line.read(buffer)?;
+        if read > 0 {
+            self.lines += u64::from(!self.is_within);
+            self.is_within = buffer.get(read - 1) != Some(&b'\n');
+        }
+        self.input.consume(read);
         (self.since, self.bytes) = (self.since + read as u64, self.bytes + read as u64);
         Ok(read)
     }

@@ -7,7 +7,7 @@ use crate::credentials::import::flask::Accounts;
 use crate::credentials::import::{Format, HashConfig, Record, Refused, Role, guess};
 use crate::db::foreign::{ForeignFile, Numbered};
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Write as _};
+use std::io::{self, BufRead, BufReader, Read as _, Write as _};
 use std::path::Path;
 use std::vec::IntoIter;
 
@@ -65,9 +65,10 @@ impl Source {
     /// Begins to read; the format is guessed where it is not given. Also how much there is, if that is known.
     pub(super) fn new(
         name: &str,
-        (mut input, length): (Input, Option<u64>),
+        (input, length): (Input, Option<u64>),
         given: Given,
     ) -> Result<(Self, Option<u64>), String> {
+        let mut input = without_mark(input)?;
         let format = match given.format {
             Some(format) => format,
             None => guessed(name, input.fill_buf().map_err(|error| of_file(&error))?),
@@ -85,9 +86,9 @@ impl Source {
     /// What the numbers of [`Next`] count.
     pub(super) fn unit(&self) -> &'static str {
         match &self.reader {
-            Reader::Lines(_) => "line",
+            Reader::Lines(_) | Reader::Rows(_) => "line",
             Reader::Elements(_) => "record",
-            Reader::Rows(_) | Reader::Table(_) => "row",
+            Reader::Table(_) => "row",
         }
     }
 
@@ -104,24 +105,47 @@ impl Source {
     /// The next account.
     pub(super) fn next(&mut self) -> Result<Next, String> {
         let (format, config) = (self.format, self.hash_config.as_ref());
-        match &mut self.reader {
-            Reader::Lines(lines) => {
-                let line = lines.next().map_err(|error| of_file(&error))?;
-                Ok(line.map(|(number, line)| (number, format.object(line, config))))
-            }
-            Reader::Elements(elements) => {
-                let element = elements.advance().map_err(|broken| format!("the file: {broken}"))?;
-                Ok(element.map(|(number, element)| (number, format.object(element, config))))
-            }
+        let next = match &mut self.reader {
+            Reader::Lines(lines) => match lines.next() {
+                Ok(line) => Ok(line.map(|(number, line)| (number, format.object(line, config)))),
+                Err(error) => Err(error.to_string()),
+            },
+            Reader::Elements(elements) => match elements.advance() {
+                Ok(element) => Ok(element.map(|(number, text)| (number, format.object(text, config)))),
+                Err(broken) => Err(broken.to_string()),
+            },
             Reader::Rows(rows) => rows.next(),
-            Reader::Table(table) => table.next(),
-        }
+            Reader::Table(table) => return table.next(),
+        };
+        next.map_err(|why| match self.position().1 {
+            0 => format!("the file: {why}"),
+            number => format!("the file, after {} {number}: {why}", self.unit()),
+        })
     }
 }
 
 impl From<Rows> for Reader {
     fn from(rows: Rows) -> Self {
         Self::Rows(Box::new(rows))
+    }
+}
+
+/// Without the byte-order mark that some programs set before UTF-8.
+///
+/// # Errors
+/// Where the file cannot be read, or where its mark is another encoding's.
+fn without_mark(mut input: Input) -> Result<Input, String> {
+    const MARK: &[u8] = b"\xef\xbb\xbf";
+    let first = input.fill_buf().map_err(|error| of_file(&error))?.first().copied();
+    let mut start = Vec::new();
+    if matches!(first, Some(0xef | 0xfe | 0xff)) {
+        let read = input.by_ref().take(MARK.len() as u64).read_to_end(&mut start);
+        read.map_err(|error| of_file(&error))?;
+    }
+    match start.as_slice() {
+        [] | MARK => Ok(input),
+        [0xfe, 0xff, ..] | [0xff, 0xfe, ..] => Err("the file: it is UTF-16: save it as UTF-8".to_owned()),
+        _ => Ok(Box::new(io::Cursor::new(start).chain(input))),
     }
 }
 

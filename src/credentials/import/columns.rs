@@ -1,7 +1,7 @@
 //! Accounts as rows with named columns: of a CSV file, or of a table.
 
 use super::lines::hash;
-use super::{Record, Refused, moments};
+use super::{CREATED_AT, Record, Refused, moments};
 use std::collections::HashMap;
 
 /// What a column is to an account.
@@ -42,7 +42,7 @@ impl Role {
             Self::Name => "name",
             Self::Password => "password_hash",
             Self::PublicId => "public_id",
-            Self::CreatedAt => "created_at",
+            Self::CreatedAt => CREATED_AT,
             Self::Disabled => "disabled",
             Self::Active => "active",
         }
@@ -83,7 +83,7 @@ impl Row {
             name: self.get(Role::Name).map(str::to_owned),
             hash: hash(self.get(Role::Password).map(str::trim))?,
             public_id: self.get(Role::PublicId).map(str::to_owned),
-            created_at: self.get(Role::CreatedAt).map(moments::loose).transpose()?,
+            created_at: self.get(Role::CreatedAt).map(|text| moments::loose(CREATED_AT, text)).transpose()?,
             disabled: disabled == Some(true) || active == Some(false),
             banned_until: None,
         })

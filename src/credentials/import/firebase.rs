@@ -1,7 +1,7 @@
 //! Firebase: the users of `firebase auth:export`, and the hash parameters of their project.
 
 use super::lines::{first_name, object};
-use super::{Record, Refused, moments};
+use super::{CREATED_AT, Record, Refused, moments};
 use claviger_crypto::password::StoredHash;
 use claviger_crypto::password::foreign::{Foreign, Refusal, from_base64};
 use serde::Deserialize;
@@ -82,7 +82,7 @@ pub(super) fn user(text: &[u8], config: Option<&HashConfig>) -> Result<Record, R
         name: first_name(user.display_name.into_iter()),
         hash,
         public_id: None,
-        created_at: user.created_at.as_deref().map(moments::loose).transpose()?,
+        created_at: user.created_at.as_deref().map(|text| moments::loose(CREATED_AT, text)).transpose()?,
         disabled: user.disabled.unwrap_or_default(),
         banned_until: None,
     })

@@ -73,13 +73,13 @@ impl Format {
 /// What a file seems to be, and by what.
 pub type Guess = (Format, &'static str);
 
-/// Guesses the format of a file by its first bytes; `None` where nothing is clear.
+/// Guesses the format of a file by its first bytes, without a byte-order mark; `None` where nothing is clear.
 pub fn guess(start: &[u8]) -> Option<Guess> {
     if start.starts_with(b"SQLite format 3\0") {
         return Some((Format::Flask, "it is a SQLite file"));
     }
     let text = String::from_utf8_lossy(start);
-    let text = text.trim_start_matches('\u{feff}').trim_start();
+    let text = text.trim_start();
     let line = text.lines().next().unwrap_or_default().trim();
     if text.starts_with(['{', '[']) { of_json(text, line) } else { of_header(line) }
 }
@@ -137,7 +137,7 @@ mod tests {
             ("SQLite format 3\0…", Some(Format::Flask)),
             ("{\"email\":\"a@b.org\",\"password_hash\":\"x\"}\n{", Some(Format::Jsonl)),
             ("email,name,password_hash\n", Some(Format::Csv)),
-            ("\u{feff}\"name\",\"email\",\"password_hash\"\r\n", Some(Format::Csv)),
+            ("\"name\",\"email\",\"password_hash\"\r\n", Some(Format::Csv)),
             ("id,email,encrypted_password,created_at\n", Some(Format::Supabase)),
             ("[{\"id\":\"1\",\"email\":\"a@b.org\",\"encrypted_password\":\"\"},\n{", Some(Format::Supabase)),
             ("[\n {\n \"id\": 1, \"encrypted_password\": \"\"", Some(Format::Supabase)),

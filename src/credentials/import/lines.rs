@@ -1,7 +1,7 @@
 //! Lines of our own form, of Auth0's and of Supabase's: each a JSON object.
 
 use super::moments;
-use super::{MAX_LINE, Record, Refused};
+use super::{CREATED_AT, MAX_LINE, Record, Refused};
 use crate::base::json;
 use claviger_crypto::password::StoredHash;
 use claviger_crypto::password::foreign::{Foreign, Refusal};
@@ -38,7 +38,7 @@ pub(super) fn own(line: &[u8]) -> Result<Record, Refused> {
         name: Some(name),
         hash: hash(password_hash.as_deref())?,
         public_id,
-        created_at: created_at.as_deref().map(moments::strict).transpose()?,
+        created_at: created_at.as_deref().map(|text| moments::strict(CREATED_AT, text)).transpose()?,
         disabled: disabled.unwrap_or_default(),
         banned_until: None,
     })
@@ -89,7 +89,7 @@ pub(super) fn auth0(text: &[u8]) -> Result<Record, Refused> {
         name: first_name(names),
         hash,
         public_id: None,
-        created_at: created_at.map(moments::of_json).transpose()?,
+        created_at: created_at.map(|value| moments::of_json(CREATED_AT, value)).transpose()?,
         disabled: user.blocked.unwrap_or_default(),
         banned_until: None,
     })
@@ -149,6 +149,7 @@ pub(super) fn supabase_of(column: impl Fn(&str) -> Option<String>) -> Result<Rec
     if column("deleted_at").is_some() {
         return Err(Refused::Deleted);
     }
+    let moment = |name| column(name).map(|text| moments::loose(name, &text)).transpose();
     let email = column("email").ok_or(Refused::Email(crate::base::email::Invalid::Form))?;
     let about = column("raw_user_meta_data").unwrap_or_default();
     let about: Map<String, Value> = serde_json::from_str(&about).unwrap_or_default();
@@ -159,8 +160,8 @@ pub(super) fn supabase_of(column: impl Fn(&str) -> Option<String>) -> Result<Rec
         name: first_name(names),
         hash: hash(column("encrypted_password").as_deref())?,
         public_id: column("id"),
-        created_at: column("created_at").as_deref().map(moments::loose).transpose()?,
+        created_at: moment(CREATED_AT)?,
         disabled: false,
-        banned_until: column("banned_until").as_deref().map(moments::loose).transpose()?,
+        banned_until: moment("banned_until")?,
     })
 }

@@ -69,6 +69,34 @@ fn the_key_stands_for_all_that_a_line_says_and_no_more() {
 }
 
 #[test]
+fn a_local_time_from_the_east_is_taken_and_known_again() {
+    let of = |moment: &str, now: Timestamp| {
+        let mut row = Row::default();
+        for (role, text) in [(Role::Email, "a@b.org"), (Role::Password, HASH), (Role::CreatedAt, moment)] {
+            row.add(role, text.to_owned());
+        }
+        ImportedAccount::new(&row.record()?, Wanted::default(), now, [7; 10])
+    };
+    // Nine hours after NOW if it were UTC.
+    let (first, later) = ("2027-01-15 17:00:00", NOW.plus(std::time::Duration::from_hours(30)));
+    let made = of(first, NOW).ok().unwrap();
+    assert_eq!((made.account().created_at, made.account().id.0), (NOW, id::uuid_v7(NOW, [7; 10])));
+    let again = of(first, later).ok().unwrap();
+    assert_eq!(again.account().created_at, Timestamp::from_seconds(1_800_032_400), "nothing to correct");
+    assert_eq!(again.account().idempotency_key, made.account().idempotency_key);
+    for moment in ["2027-01-16 08:00:00", "2027-01-15T17:00:00Z"] {
+        assert_eq!(of(moment, NOW).err(), Some(Refused::Future), "{moment}");
+    }
+}
+
+#[test]
+fn a_moment_is_refused_by_its_own_name() {
+    let user = json!({"email": "a@b.org", "encrypted_password": HASH, "banned_until": "hunter2"}).to_string();
+    let why = Format::Supabase.object(user.as_bytes(), None).err().unwrap().to_string();
+    assert!(why.starts_with("banned_until must be a moment"), "{why}");
+}
+
+#[test]
 fn what_is_wrong_is_said_and_not_repeated() {
     for (members, why) in [
         (json!({"email": "hunter2"}), "email must have the form name@example.org"),
