@@ -88,6 +88,9 @@ pub enum Refused {
     /// No text where one must be.
     #[error("{0} is not text")]
     NoText(&'static str),
+    /// A cell of a table with more than [`crate::db::foreign::MOST`] bytes.
+    #[error("{0} has more than {most} bytes", most = crate::db::foreign::MOST)]
+    LongCell(&'static str),
     /// The id.
     #[error(
         "public_id must be a UUID, in lower case and with hyphens, and neither all zeros nor all ones: another one cannot be kept as services know it"

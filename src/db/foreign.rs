@@ -8,6 +8,9 @@ use std::time::Duration;
 /// How long another's writing is waited for.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// The longest of a cell, in bytes: several times what an account's name, address or hash may have.
+pub const MOST: u32 = 8192;
+
 /// Another system's SQLite file.
 #[derive(Debug)]
 pub struct ForeignFile(Connection);
@@ -30,6 +33,8 @@ pub enum Cell {
     Text(String),
     /// Bytes that are not text.
     Bytes(Vec<u8>),
+    /// More than [`MOST`] bytes, which were not read.
+    TooLong,
 }
 
 /// A row's number and what its columns hold.
@@ -106,10 +111,16 @@ impl ForeignFile {
         after: i64,
         limit: u32,
     ) -> Result<Vec<Numbered>, String> {
-        // With the table's name before it SQLite takes none of them for a text.
-        let list: String = columns.iter().map(|column| format!(", t.{}", quoted(column))).collect();
+        // With the table's name before it SQLite takes none of them for a text. It knows a length without reading what
+        // is that long; of that nothing is read, but that it is.
+        let list = columns.iter().map(|column| {
+            let column = format!("t.{}", quoted(column));
+            let length = format!("octet_length({column})");
+            format!(", {length} > {MOST}, CASE WHEN {length} <= {MOST} THEN {column} END")
+        });
         let sql = format!(
-            "SELECT t._rowid_{list} FROM {} t WHERE t._rowid_ > ?1 ORDER BY t._rowid_ LIMIT ?2",
+            "SELECT t._rowid_{} FROM {} t WHERE t._rowid_ > ?1 ORDER BY t._rowid_ LIMIT ?2",
+            list.collect::<String>(),
             quoted(table)
         );
         let read = || {
@@ -117,7 +128,10 @@ impl ForeignFile {
             let mut rows = statement.query(params![after, limit])?;
             let mut found = Vec::new();
             while let Some(row) = rows.next()? {
-                let cells = (1..=columns.len()).map(|column| Ok(cell(row.get_ref(column)?)));
+                let cells = (0..columns.len()).map(|column| match row.get(2 * column + 1)? {
+                    Some(true) => Ok(Cell::TooLong),
+                    _ => Ok(cell(row.get_ref(2 * column + 2)?)),
+                });
                 found.push((row.get(0)?, cells.collect::<Result<_, rusqlite::Error>>()?));
             }
             Ok(found)
@@ -142,7 +156,7 @@ fn cell(value: ValueRef<'_>) -> Cell {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing)]
 mod tests {
     use super::*;
 
@@ -177,6 +191,31 @@ mod tests {
         );
         assert!(file.page("a \"table", &["none".to_owned()], 0, 2).is_err());
         assert!(file.0.execute_batch("CREATE TABLE other (id)").is_err(), "it is only read");
+    }
+
+    #[test]
+    fn what_is_too_long_is_not_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("users.db");
+        let writer = Connection::open(&path).unwrap();
+        writer.execute_batch("CREATE TABLE user (id INTEGER PRIMARY KEY, a TEXT, b BLOB, c)").unwrap();
+        let insert = "INSERT INTO user (a, b, c) VALUES (?1, ?2, ?3)";
+        let most = MOST as usize;
+        let (fits, long) = ("x".repeat(most), "x".repeat(most + 1));
+        writer.execute(insert, params![fits, vec![255u8; most], 1]).unwrap();
+        writer.execute(insert, params![long, vec![255u8; most + 1], 2]).unwrap();
+        // Characters are not bytes.
+        writer.execute(insert, params!["é".repeat(most / 2 + 1), "", 3]).unwrap();
+        writer.execute(insert, params!["y", rusqlite::blob::ZeroBlob(100_000_000), 4]).unwrap();
+        let file = ForeignFile::open(&path).unwrap();
+        let wanted = ["a", "b", "c"].map(str::to_owned);
+        let text = |text: &str| Cell::Text(text.to_owned());
+        let rows: Vec<Vec<Cell>> =
+            file.page("user", &wanted, 0, 9).unwrap().into_iter().map(|(_, cells)| cells).collect();
+        assert_eq!(rows[0], [text(&fits), Cell::Bytes(vec![255; most]), text("1")]);
+        assert_eq!(rows[1], [Cell::TooLong, Cell::TooLong, text("2")]);
+        assert_eq!(rows[2], [Cell::TooLong, text(""), text("3")]);
+        assert_eq!(rows[3], [text("y"), Cell::TooLong, text("4")]);
     }
 
     #[test]

@@ -49,6 +49,7 @@ mod http2_slow;
 mod hygiene;
 mod import;
 mod import_beside;
+mod import_damaged;
 mod keys;
 mod limits;
 mod links;

@@ -92,6 +92,28 @@ async fn both_files_of_auth0() {
     for name in ["bcrypt", "argon", "pbkdf", "scrypt"] {
         subject(&town, name).await;
     }
+    // As it says that passwords were hashed, of which ours are UTF-8.
+    let bcrypt: Vec<Value> =
+        serde_json::from_str(&std::fs::read_to_string(fixture("auth0-import.json")).unwrap()).unwrap();
+    let typed = |encoding: &str| {
+        let mut user = bcrypt[0].clone();
+        user["email"] = json!(format!("{encoding}@example.org"));
+        user["custom_password_hash"]["password"] = json!({"encoding": encoding});
+        user
+    };
+    let users =
+        json!(["utf8", "ascii", "utf16le", "ucs2", "latin1", "binary", "base64"].map(typed)).to_string();
+    let (code, out, err) = run(town.folder.path(), &["import", "-"], &users);
+    assert_eq!((code, out), (3, sum(2, 0, 5)), "{err}");
+    let why = "password_hash is of a password in another encoding than UTF-8 and ASCII";
+    assert!(
+        err.lines()
+            .skip(1)
+            .zip(3..)
+            .all(|(line, number)| line.starts_with(&format!("record {number}: {why}"))),
+        "{err}"
+    );
+    subject(&town, "ascii").await;
     assert!(log_in(&town, "blocked", PASSWORD).await.is_none());
     town.told(&["user", "enable", "blocked@example.org"]);
     subject(&town, "blocked").await;
@@ -137,10 +159,10 @@ async fn users_of_firebase() {
 async fn users_of_supabase_as_json_and_as_csv() {
     for (name, guessed, unit) in [
         ("supabase-users.json", "since it has encrypted_password; --from says otherwise", "record"),
-        ("supabase-users.csv", "since it has a column encrypted_password; --from says otherwise", "row"),
+        ("supabase-users.csv", "since it has a column encrypted_password; --from says otherwise", "line"),
     ] {
         let town = Town::start();
-        let at = |number: usize| if unit == "row" { number + 1 } else { number };
+        let at = |number: usize| if unit == "line" { number + 1 } else { number };
         let refused =
             [format!("{unit} {}: it has no password", at(3)), format!("{unit} {}: it was deleted", at(4))];
         assert_refused(&import(&town, name, &[]), 3, guessed, &[&refused[0], &refused[1]]);
@@ -213,6 +235,23 @@ async fn a_table_in_use_by_a_flask_server() {
     assert_eq!(shown(&town, "alice")["created_at"], "2023-11-14T22:13:20Z");
     assert_eq!(run(town.folder.path(), &["import", "app.db"], "").1, sum(0, 3, 3), "known again");
 
+    // What a server writes that is nine hours east of Greenwich, what is still to come anywhere, and what is no hash.
+    flask
+        .execute_batch(
+            "CREATE TABLE east (email TEXT, password TEXT, created_at DATETIME);
+            INSERT INTO east SELECT 'east@example.org', password, datetime('now', '+9 hours') FROM user WHERE id = 1;
+            INSERT INTO east SELECT 'west@example.org', password, datetime('now', '+15 hours') FROM user WHERE id = 1;
+            INSERT INTO east SELECT 'long@example.org', zeroblob(50000000), NULL",
+        )
+        .unwrap();
+    let east = || run(town.folder.path(), &["import", "app.db", "--table", "east"], "");
+    let (code, out, err) = east();
+    assert_eq!((code, out), (3, sum(1, 0, 2)), "{err}");
+    let told: Vec<&str> = err.lines().skip(2).collect();
+    assert_eq!(told, ["row 2: created_at is still to come", "row 3: password_hash has more than 8192 bytes"]);
+    assert_eq!(east().1, sum(0, 1, 2), "known again");
+    flask.execute_batch("DROP TABLE east").unwrap();
+
     flask
         .execute_batch("ALTER TABLE user RENAME TO member; ALTER TABLE member RENAME email TO contact")
         .unwrap();
@@ -255,16 +294,22 @@ async fn columns_of_a_csv_file() {
         ,carol@example.org,{hash},,,no,\r\n\
         Dave,dave@example.org\r\n\
         Erin,erin@example.org,,,,,\r\n\
-        Frank,frank@example.org,{hash},,,perhaps,\r\n"
+        \r\n\r\n\
+        Frank,frank@example.org,{hash},,,perhaps,\r\n\
+        \"Grace,grace@example.org,{hash},,,,\r\nHeidi,heidi@example.org,{hash},,,,\r\n"
     );
     let (code, out, err) = run(town.folder.path(), &["import", "-"], &text);
-    assert_eq!((code, out), (3, sum(2, 0, 4)), "{err}");
+    assert_eq!((code, out), (3, sum(2, 0, 5)), "{err}");
     let told: Vec<&str> = err.lines().collect();
     assert_eq!(told[0], "- is read as csv, since its first line names columns; --from says otherwise");
-    assert_eq!(told[1], "row 2: name must not hold control characters");
-    assert_eq!(told[2], "row 5: it has 2 columns, and the first line names 7");
-    assert!(told[3].starts_with("row 6: it has no password"), "{err}");
-    assert_eq!(told[4], "row 7: disabled must be true or false");
+    assert_eq!(told[1], "line 2: name must not hold control characters");
+    assert_eq!(told[2], "line 6: it has 2 columns, and the first line names 7");
+    assert!(told[3].starts_with("line 7: it has no password"), "{err}");
+    assert_eq!(told[4], "line 10: disabled must be true or false");
+    assert_eq!(
+        told[5],
+        "line 11: it has 1 columns, the first line names 7, and it goes on to line 12: is a quote left open?"
+    );
     assert!(log_in(&town, "carol", "correct horse").await.is_some());
     assert!(log_in(&town, "bob", "correct horse").await.is_none(), "it is disabled");
 
@@ -284,19 +329,4 @@ async fn columns_of_a_csv_file() {
         let (code, _, err) = import(arguments, &text);
         assert!(code == 1 && err.contains(why), "{err}");
     }
-}
-
-#[test]
-fn a_file_that_is_not_whole_says_so_and_what_is_there_is_kept() {
-    let town = Town::start();
-    let text = std::fs::read_to_string(fixture("keycloak-realm.json")).unwrap();
-    let cut = &text[..text.find("\"sha512\"").unwrap()];
-    let (code, out, err) = run(town.folder.path(), &["import", "-"], cut);
-    assert_eq!((code, out.as_str()), (1, "0 imported, 0 already there, 0 refused\n"), "{err}");
-    assert!(
-        err.contains("error: the file: it ends in the middle: it is not the whole file. What was"),
-        "{err}"
-    );
-    let (code, _, err) = run(town.folder.path(), &["import", "-", "--from", "keycloak"], "{\"realm\":\"x\"}");
-    assert!(code == 1 && err.contains("the file: it has no list of users"), "{err}");
 }

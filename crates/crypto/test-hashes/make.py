@@ -1,6 +1,7 @@
 """Writes vectors.txt: hashes made by the libraries themselves, at the least cost that their formats take.
 
-    python3 -m venv venv && venv/bin/pip install werkzeug==3.1.9 passlib==1.7.4 bcrypt==5.0.0 argon2-cffi==25.1.0
+    python3 -m venv venv && venv/bin/pip install werkzeug==3.1.9 passlib==1.7.4 bcrypt==5.0.0 argon2-cffi==25.1.0 \
+        django==5.2.8
     venv/bin/pip install --no-deps --target old werkzeug==2.2.3     # the last that makes the salted HMACs
     PYTHONPATH=old venv/bin/python make.py old && venv/bin/python make.py
 
@@ -56,9 +57,24 @@ def new():
     # Of no rounds: what Werkzeug 2.0 took then.
     method, salt, tag = generate_password_hash("correct horse", "pbkdf2:sha256:260000").split("$")
     yield "werkzeug without rounds", "correct horse", f"pbkdf2:sha256${salt}${tag}"
+    yield from django()
     key = "jxspr8Ki0RYycVU8zykbdLGjFQ3McFUH0uiiTvC8pVMXAn210wjLNmdZJzxUECKbm0QsEmYUSDzZvpjeJ9WmXA=="
     tag = "lSrfV15cpx95/sZS2W9c9Kp6i/LVgQNDNC/qzrCnh1SAyZvqmZqAjTdn3aoItz+VHjoZilo78198JAdRuid5lQ=="
     yield "firebase/scrypt", "user1password", f"$fbscrypt$v=1,n=14,r=8,p=1,ss=Bw==,sk={key}$42xEC+ixf3L2lw==${tag}"
+
+
+def django():
+    from django.conf import settings
+    settings.configure()
+    from django.contrib.auth import hashers
+
+    for base, costs in [(hashers.Argon2PasswordHasher, {"time_cost": 2, "memory_cost": 64, "parallelism": 2}),
+                        (hashers.BCryptPasswordHasher, {"rounds": 4}),
+                        (hashers.ScryptPasswordHasher, {"work_factor": 1024, "parallelism": 2})]:
+        hasher = type("Cheap", (base,), costs)()
+        # The library of bcrypt refuses the long one.
+        for password in PASSWORDS if base.algorithm != "bcrypt" else PASSWORDS[:3]:
+            yield f"django 5.2 {base.algorithm}", password, hasher.encode(password, hasher.salt())
 
 
 if sys.argv[1:] == ["old"]:

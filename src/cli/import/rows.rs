@@ -72,21 +72,22 @@ impl Rows {
 
     /// The next row with the line that it begins with, the names' being 1. Blank ones are left out.
     pub(super) fn next(&mut self) -> Result<Next, String> {
-        self.reader.get_mut().since = 0;
+        self.reader.get_mut().begin();
         if !self.reader.read_byte_record(&mut self.record).map_err(|error| error.to_string())? {
             return Ok(None);
         }
         self.ended = self.reader.get_ref().lines;
-        let within = self.record.as_slice().iter().filter(|byte| **byte == b'\n').count() as u64;
-        Ok(Some((self.ended - within.min(self.ended), self.read(within > 0))))
+        let began = self.reader.get_ref().began.unwrap_or(self.ended);
+        Ok(Some((began, self.read(began < self.ended))))
     }
 
     fn read(&self, is_of_several_lines: bool) -> Result<Record, Refused> {
         if self.record.len() != self.header.len() {
             let (columns, names) = (self.record.len(), self.header.len());
-            return Err(match is_of_several_lines {
-                true => Refused::Lines(columns, names, self.ended),
-                false => Refused::Columns(columns, names),
+            return Err(if is_of_several_lines {
+                Refused::Lines(columns, names, self.ended)
+            } else {
+                Refused::Columns(columns, names)
             });
         }
         let text = |column: usize| self.record.get(column).and_then(|bytes| std::str::from_utf8(bytes).ok());
@@ -110,12 +111,20 @@ struct Held {
     since: u64,
     bytes: u64,
     lines: u64,
+    /// Whether more of the last line is to come.
     is_within: bool,
+    /// The first line since then that is not blank.
+    began: Option<u64>,
 }
 
 impl Held {
     fn new(input: Input) -> Self {
-        Self { input, since: 0, bytes: 0, lines: 0, is_within: false }
+        Self { input, since: 0, bytes: 0, lines: 0, is_within: false, began: None }
+    }
+
+    /// A row begins.
+    fn begin(&mut self) {
+        (self.since, self.began) = (0, None);
     }
 }
 
@@ -130,7 +139,10 @@ impl Read for Held {
         let read = line.read(buffer)?;
         if read > 0 {
             self.lines += u64::from(!self.is_within);
-            self.is_within = buffer.get(read - 1) != Some(&b'\n');
+            let part = buffer.get(..read).unwrap_or_default();
+            self.is_within = !part.ends_with(b"\n");
+            let is_blank = part.iter().all(|byte| matches!(byte, b'\r' | b'\n'));
+            self.began = self.began.or_else(|| (!is_blank).then_some(self.lines));
         }
         self.input.consume(read);
         (self.since, self.bytes) = (self.since + read as u64, self.bytes + read as u64);

@@ -124,6 +124,7 @@ impl Accounts {
         for ((role, kind), cell) in self.roles.iter().zip(cells) {
             let text = match cell {
                 Cell::Null => continue,
+                Cell::TooLong => return Err(Refused::LongCell(role.key())),
                 Cell::Text(text) => text,
                 Cell::Bytes(bytes) => match Uuid::from_slice(&bytes) {
                     Ok(id) if *role == Role::PublicId => id.to_string(),

@@ -50,6 +50,7 @@ struct Custom {
     algorithm: String,
     hash: Coded,
     salt: Option<Coded>,
+    password: Option<Typed>,
     cost: Option<u64>,
     block_size: Option<u32>,
     parallelization: Option<u32>,
@@ -58,6 +59,12 @@ struct Custom {
 #[derive(Deserialize)]
 struct Coded {
     value: String,
+    encoding: Option<String>,
+}
+
+/// How passwords were made bytes before they were hashed.
+#[derive(Deserialize)]
+struct Typed {
     encoding: Option<String>,
 }
 
@@ -102,6 +109,13 @@ pub(super) fn first_name(mut names: impl Iterator<Item = String>) -> Option<Stri
 
 impl Custom {
     fn read(&self) -> Result<Option<StoredHash>, Refused> {
+        let encoding = self.password.as_ref().and_then(|password| password.encoding.as_deref());
+        if !matches!(encoding, None | Some("utf8" | "ascii")) {
+            return Err(Refusal::Unsupported(
+                "of a password in another encoding than UTF-8 and ASCII (custom_password_hash.password.encoding), which is not verified here",
+            )
+            .into());
+        }
         match self.algorithm.as_str() {
             "bcrypt" | "argon2" | "pbkdf2" => hash(Some(&self.hash.value)),
             "scrypt" => {

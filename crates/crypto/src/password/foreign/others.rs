@@ -5,6 +5,10 @@ use super::{Digest, Foreign, Kind, MAX_TEXT, Refusal, ScryptCost, expect_sound};
 
 const ROUNDS: &str = "10000000 rounds of PBKDF2";
 
+const BCRYPT_SHA256: Refusal = Refusal::Unsupported(
+    "bcrypt of a SHA-256 (bcrypt_sha256 of Django or passlib), which is not verified here",
+);
+
 impl Foreign {
     /// Reads the stored form, or one of those that other systems write.
     ///
@@ -14,6 +18,7 @@ impl Foreign {
         if text.len() > MAX_TEXT {
             return Err(Refusal::Unknown);
         }
+        let text = without_django(text);
         if let Some(rest) = text.strip_prefix("$7$") {
             return scrypt_of_crypt(rest);
         }
@@ -24,15 +29,35 @@ impl Foreign {
         let (salt, tag) = rest.split_once('$').ok_or(Refusal::Unknown)?;
         match method.split_once('_') {
             Some(("pbkdf2", digest)) => django(digest, salt, tag),
+            Some(("bcrypt", "sha256")) => Err(BCRYPT_SHA256),
+            _ if method == "scrypt" && tag.contains('$') => django_scrypt(salt, tag),
             _ => werkzeug(method, salt, tag),
         }
     }
+}
+
+/// Without Django's name of it before bcrypt's or Argon2's own form: `bcrypt$$2b$12$…`, `argon2$argon2id$…`.
+fn without_django(text: &str) -> &str {
+    let own = |name, form| text.strip_prefix(name).filter(|own: &&str| own.starts_with(form));
+    own("bcrypt$", "$2").or_else(|| own("argon2", "$argon2")).unwrap_or(text)
+}
+
+/// `scrypt$N$salt$r$p$tag`: the salt is a text, the tag base64.
+fn django_scrypt(n: &str, rest: &str) -> Result<Foreign, Refusal> {
+    let damaged = Refusal::Damaged("Django's scrypt");
+    let parts: Vec<&str> = rest.split('$').collect();
+    let &[salt, r, p, tag] = parts.as_slice() else { return Err(damaged) };
+    let n = decimal(n).ok_or(damaged)?;
+    let (r, p) = (decimal(r).ok_or(damaged)?, decimal(p).ok_or(damaged)?);
+    let tag = from_any(tag).filter(|tag| tag.len() == 64).ok_or(damaged)?;
+    Foreign::scrypt(n, r, p, salt.as_bytes().to_vec(), tag)
 }
 
 /// The stored form, with a word on what is known and not read.
 fn named(text: &str) -> Result<Foreign, Refusal> {
     let known = |prefixes: &[&str]| prefixes.iter().any(|prefix| text.starts_with(prefix));
     Foreign::parse(text).map_err(|refusal| match refusal {
+        Refusal::Unknown if known(&["$bcrypt-sha256$"]) => BCRYPT_SHA256,
         Refusal::Unknown if known(&["$2x$", "$2$"]) => Refusal::Unsupported(
             "bcrypt $2x$ or $2$, of an implementation that hashed some passwords wrongly",
         ),

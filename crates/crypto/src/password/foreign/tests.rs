@@ -86,6 +86,16 @@ fn a_damaged_hash_is_refused_with_a_reason() {
         ("$2b$1$R9h/cIPz0gi.URNNX3kh2OPST9/PgBkqquzi.Ss7KIUgO2t0jWMUW", "bcrypt, but"),
         ("$2x$12$R9h/cIPz0gi.URNNX3kh2OPST9/PgBkqquzi.Ss7KIUgO2t0jWMUW", "wrongly"),
         ("$6$salt$hash", "not verified here"),
+        ("bcrypt_sha256$$2b$04$k/5ApjOK.jRteEuVZ36BkOub5NHVk7muNh/D5juOJT61KudxY4u0S", "bcrypt of a SHA-256"),
+        (
+            "$bcrypt-sha256$v=2,t=2b,r=12$n79VH.0Q2TMWmt3Oqt9uku$Kq4Noyk3094Y2QlB8NdRT8SvGiI4ft2",
+            "bcrypt of a SHA-256",
+        ),
+        ("bcrypt$hunter2", "no format"),
+        ("bcrypt$$2b$04$hunter2", "bcrypt, but"),
+        ("argon2$argon2id$v=19$hunter2", "Argon2, but"),
+        ("scrypt$1024$salt$8$hunter2", "Django's scrypt, but"),
+        (&format!("scrypt$1024$salt$8$1${hex}"), "Django's scrypt, but"),
         (&format!("scrypt:32768:8:1$salt${short}"), "Werkzeug's scrypt, but"),
         (&format!("scrypt:32767:8:1$salt${hex}"), "scrypt, but"),
         (&format!("scrypt:32768:8:0$salt${hex}"), "scrypt, but"),
@@ -189,7 +199,7 @@ proptest! {
         start in prop::sample::select(vec![
             "", "$argon2i$v=19$m=64,t=1,p=1$", "$argon2id$m=64,t=1,p=1$", "$2b$12$", "$scrypt$ln=4,r=8,p=1$",
             "$pbkdf2-sha256$", "$pbkdf2$", "$7$", "$hmac-sha1$", "$fbscrypt$v=1,n=14,r=8,p=1,", "scrypt:", "pbkdf2:",
-            "pbkdf2:sha1:1$a$", "sha1$", "pbkdf2_sha256$",
+            "pbkdf2:sha1:1$a$", "sha1$", "pbkdf2_sha256$", "bcrypt$", "argon2$argon2i$", "scrypt$16$a$1$1$",
         ]),
         tail in "[$a-zA-Z0-9=,+/.:]{0,90}|\\PC*",
     ) {

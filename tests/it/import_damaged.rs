@@ -1,0 +1,101 @@
+//! Files that are damaged or cut off: what can be read of them is imported, and the rest is told with its place. And
+//! files with a mark before them that is none of their text.
+
+use crate::import::{PASSWORD, line, log_in, sum};
+use crate::operators::{Outcome, Town, run};
+use serde_json::json;
+
+const MARK: &str = "\u{feff}";
+
+fn import(town: &Town, text: &str, arguments: &[&str]) -> Outcome {
+    run(town.folder.path(), &[&["import", "-"], arguments].concat(), text)
+}
+
+fn people(names: &[&str]) -> Vec<String> {
+    names.iter().map(|name| line(name, &json!({}))).collect()
+}
+
+fn realm(users: &str) -> String {
+    format!("{{\"realm\": \"shop\", \"users\": [{users}")
+}
+
+/// A user as Keycloak exports it, without a password.
+fn user(name: &str) -> String {
+    json!({"email": format!("{name}@example.org"), "username": name}).to_string()
+}
+
+#[test]
+fn what_is_there_of_a_file_that_is_not_whole_is_kept() {
+    let keep = "--keep-without-password";
+    let [ann, ben, eve] = ["ann", "ben", "eve"].map(user);
+    let whole = realm(&format!("{ann}, {ben}, {eve}]}}"));
+    let cut = &whole[..whole.len() - 9];
+    let damaged = realm(&format!("{ann}, {ben} {eve}]}}"));
+    let at = damaged.find(&eve).unwrap();
+    for (text, why) in [
+        (cut, "it ends in the middle: it is not the whole file".to_owned()),
+        (damaged.as_str(), format!("it is not JSON at byte {at}")),
+    ] {
+        let town = Town::start();
+        let (code, out, err) = import(&town, text, &[keep, "--dry-run"]);
+        let said = "2 would be imported, 0 are there already, 0 would be refused\n";
+        assert_eq!((code, out.as_str()), (1, said), "{err}");
+        let (code, out, err) = import(&town, text, &[keep]);
+        assert_eq!((code, out), (1, sum(2, 0, 0)), "{err}");
+        assert!(err.contains(&format!("error: the file, after record 2: {why}. What was")), "{err}");
+        assert_eq!(import(&town, &whole, &[keep]).1, sum(1, 2, 0), "it goes on from there");
+    }
+    let (code, _, err) = import(&Town::start(), "{\"realm\":\"x\"}", &["--from", "keycloak"]);
+    assert!(code == 1 && err.contains("error: the file: it has no list of users"), "{err}");
+}
+
+#[test]
+fn an_open_quote_in_a_long_file_is_told_and_rows_before_it_are_kept() {
+    let town = Town::start();
+    let row = |name: &str| format!("{name}@example.org,!\n");
+    // More than one transaction's worth before it.
+    let rows: String = (0..2300).map(|number| row(&format!("p{number}"))).collect();
+    let text = format!("email,password_hash\n{rows}\"{}", "x,y\n".repeat(500_000));
+    let (code, out, err) = import(&town, &text, &["--report", "refused.jsonl"]);
+    assert_eq!((code, out), (1, sum(2300, 0, 0)), "{err}");
+    assert!(err.contains("error: the file, after line 2301: a row of more than a megabyte"), "{err}");
+}
+
+#[test]
+fn lines_after_a_damaged_one_are_imported() {
+    let town = Town::start();
+    let lines = people(&["ann", "ben", "eve"]);
+    let text = format!("{}\n{}\n{}\n{}", lines[0], &lines[1][..40], lines[1], &lines[2][..50]);
+    let (code, out, err) = import(&town, &text, &[]);
+    assert_eq!((code, out), (3, sum(2, 0, 2)), "{err}");
+    assert!(err.starts_with("line 2: it is not JSON") && err.contains("\nline 4: it is not JSON"), "{err}");
+}
+
+#[tokio::test]
+async fn a_byte_order_mark_is_no_part_of_any_file() {
+    let lines = people(&["ann"]);
+    let hash = "sha256$salt$41d0ee043eeb136df0b10dd3dd9b73d76ef38e4b19c48d9ab6a9edcbb44f850c";
+    for (text, arguments) in [
+        (lines[0].clone(), &[][..]),
+        (lines[0].clone(), &["--from", "jsonl"]),
+        (format!("email,password_hash\nann@example.org,{hash}\n"), &[]),
+        (format!("email,password_hash\nann@example.org,{hash}\n"), &["--from", "csv"]),
+        (realm(&format!("{}]}}", user("ann"))), &["--keep-without-password"]),
+        (format!("[{}]", lines[0]), &["--from", "auth0"]),
+        (format!("[{}]", lines[0]), &["--from", "supabase", "--keep-without-password"]),
+    ] {
+        let town = Town::start();
+        let (code, out, err) = import(&town, &format!("{MARK}{text}"), arguments);
+        assert_eq!((code, out), (0, sum(1, 0, 0)), "{arguments:?} {text}: {err}");
+        let is_whole = text == lines[0];
+        assert_eq!(log_in(&town, "ann", PASSWORD).await.is_some(), is_whole || arguments.contains(&"auth0"));
+    }
+    let town = Town::start();
+    let (code, _, err) = import(&town, "\u{fffd}", &[]);
+    assert!(code == 3 && err.starts_with("line 1: it is not JSON, column 1"), "{err}");
+    let wide: Vec<u8> = MARK.encode_utf16().chain("{}".encode_utf16()).flat_map(u16::to_le_bytes).collect();
+    let file = town.folder.path().join("wide.json");
+    std::fs::write(&file, wide).unwrap();
+    let (code, _, err) = run(town.folder.path(), &["import", file.to_str().unwrap()], "");
+    assert!(code == 1 && err.ends_with("the file: it is UTF-16: save it as UTF-8\n"), "{err}");
+}
