@@ -127,7 +127,16 @@ impl ForeignFile {
             let mut statement = self.0.prepare_cached(&sql)?;
             let mut rows = statement.query(params![after, limit])?;
             let mut found = Vec::new();
-            while let Some(row) = rows.next()? {
+            loop {
+                let row = match rows.next() {
+                    Ok(Some(row)) => row,
+                    // The rows before a damaged one are whole; the next page begins with it.
+                    Err(_) if !found.is_empty() => break,
+                    ended => match ended? {
+                        Some(row) => row,
+                        None => break,
+                    },
+                };
                 let cells = (0..columns.len()).map(|column| match row.get(2 * column + 1)? {
                     Some(true) => Ok(Cell::TooLong),
                     _ => Ok(cell(row.get_ref(2 * column + 2)?)),

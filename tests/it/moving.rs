@@ -324,7 +324,7 @@ async fn columns_of_a_csv_file() {
     for (arguments, text, why) in [
         (&["--from", "csv"][..], other.clone(), "its first line names no column email"),
         (&columns[..6], "mail,mail\n".to_owned(), "its first line names column mail twice"),
-        (&columns[..6], format!("mail,secret\n\"{}", "x".repeat(2 << 20)), "is a quote left open?"),
+        (&columns[..6], format!("mail,secret\n\"{}", "x".repeat(2 << 20)), "as where a quote is left open"),
     ] {
         let (code, _, err) = import(arguments, &text);
         assert!(code == 1 && err.contains(why), "{err}");

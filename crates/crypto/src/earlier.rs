@@ -8,6 +8,7 @@ use crate::json;
 use crate::jwk::{Algorithm, PublicJwk};
 use crate::jws::{self, KeyError, MAX_TOKEN_LENGTH, SigningKey, Unverified, VerifyingKey};
 use crate::jwt::{Error, Lifetime};
+use crate::public_pem;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -116,7 +117,8 @@ enum OneOrMore {
 }
 
 /// Reads the public half of a key of an earlier server: a JWK, public or private, alone or as the one key of a set,
-/// or a private key as PEM. It keeps the `kid` that its tokens name; one without has its thumbprint (RFC 7638).
+/// or a key as PEM, public or private. It keeps the `kid` that its tokens name; one without has its thumbprint
+/// (RFC 7638), which fits tokens that name none.
 ///
 /// # Errors
 /// What is wrong with the text, without any of it.
@@ -126,7 +128,7 @@ pub fn import_public(text: &str) -> Result<PublicJwk, KeyError> {
         return Err(KeyError("it is longer than 16 kB"));
     }
     if !text.starts_with('{') {
-        return Ok(SigningKey::import(text)?.public().clone());
+        return public_pem::read(text).unwrap_or_else(|| Ok(SigningKey::import(text)?.public().clone()));
     }
     let no_key = |_| KeyError("it is no JSON Web Key with an algorithm of this server");
     let jwk = match serde_json::from_str::<OneKey>(text) {

@@ -15,11 +15,13 @@ use zeroize::Zeroizing;
 /// Twice what the largest key we take needs. Bytes.
 pub(crate) const MAX_LENGTH: usize = 16 * 1024;
 
-const BAD_RSA: KeyError = KeyError("it is no valid RSA key of 2048 to 4096 bits");
-const BAD_EC: KeyError = KeyError("it is no valid key of the curve P-256");
-const BAD_ED25519: KeyError = KeyError("it is no valid Ed25519 key");
+pub(crate) const BAD_RSA: KeyError = KeyError("it is no valid RSA key of 2048 to 4096 bits");
+pub(crate) const BAD_EC: KeyError = KeyError("it is no valid key of the curve P-256");
+pub(crate) const BAD_ED25519: KeyError = KeyError("it is no valid Ed25519 key");
 const DAMAGED: KeyError = KeyError("its PEM is damaged");
-const PUBLIC: KeyError = KeyError("it is a public key; the private key is needed");
+const PUBLIC: KeyError = KeyError(
+    "it is a public key; to sign, the private key is needed: as PEM (PKCS #8, PKCS #1 or SEC 1) or as a JWK",
+);
 const ENCRYPTED: KeyError = KeyError("it is encrypted; decrypt it first, for example with `openssl pkey`");
 
 impl SigningKey {
@@ -75,18 +77,20 @@ fn from_pem(text: &str) -> Result<Pair, KeyError> {
     if body.contains("Proc-Type:") {
         return Err(ENCRYPTED);
     }
+    read(&decoded(body)?)
+}
+
+/// The DER in the body of a block.
+pub(crate) fn decoded(body: &str) -> Result<Zeroizing<Vec<u8>>, KeyError> {
     // As long as the body, so that it never moves and leaves a copy behind.
     let mut compact = Zeroizing::new(String::with_capacity(body.len()));
     compact.extend(body.chars().filter(|sign| !sign.is_ascii_whitespace()));
     let der = Zeroizing::new(STANDARD.decode(compact.as_bytes()).map_err(|_| DAMAGED)?);
-    if !is_one_sequence(&der) {
-        return Err(DAMAGED);
-    }
-    read(&der)
+    if is_one_sequence(&der) { Ok(der) } else { Err(DAMAGED) }
 }
 
 /// The label and the body of the one block.
-fn block(text: &str) -> Result<(&str, &str), KeyError> {
+pub(crate) fn block(text: &str) -> Result<(&str, &str), KeyError> {
     let (label, rest) =
         text.strip_prefix("-----BEGIN ").and_then(|text| text.split_once("-----")).ok_or(DAMAGED)?;
     let (body, end) = rest.split_once("-----END ").ok_or(DAMAGED)?;

@@ -14,6 +14,7 @@ mod key;
 pub mod mac;
 #[cfg(feature = "password")]
 pub mod password;
+mod public_pem;
 pub mod seal;
 pub mod status;
 pub mod token;

@@ -131,7 +131,7 @@ impl Held {
 impl Read for Held {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if self.since > MOST {
-            return Err(io::Error::other("a row of more than a megabyte: is a quote left open?"));
+            return Err(io::Error::other("a row of more than a megabyte, as where a quote is left open"));
         }
         let there = self.input.fill_buf()?;
         let line = there.iter().position(|byte| *byte == b'\n').map_or(there.len(), |end| end + 1);
