@@ -61,7 +61,8 @@ const FORM: &str = r#"Formats, guessed by how the file begins where --from does 
 
 const RULES: &str = "\
 Other members are ignored, and so are blank lines; an account has at most 64 kB. One that is refused does not stop the \
-others: it is told on standard error with its line, row or number (the first 100 of them; --report has all). \
+others: it is told on standard error with its line, row or number (the first 100 of them; --report has all). A file \
+that is cut off or damaged is imported up to there. \
 docs/import.md tells of each format.
 
 The command works beside a running server, and may be run again, also after it was interrupted: what was imported \

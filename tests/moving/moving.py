@@ -1,4 +1,5 @@
-"""A Flask server with a hundred accounts of each of Werkzeug's formats; an import beside it; everybody logs in.
+"""A Flask server with a hundred accounts of each of Werkzeug's formats; an import beside it; everybody logs in. Its
+tokens are good here too, until a date.
 
     moving.py CLAVIGER APP.PY FOLDER-OF-WERKZEUG-2.2
 
@@ -6,6 +7,9 @@ The costs are the least that still are the formats' own, but for a few accounts 
 """
 import base64, concurrent.futures, json, os, pathlib, signal, socket, sqlite3, subprocess, sys, tempfile, time
 import urllib.error, urllib.request, uuid
+
+import jwt
+from cryptography.hazmat.primitives import serialization
 
 BINARY, APP, OLD = sys.argv[1:]
 EACH = 100
@@ -62,6 +66,26 @@ def login(base, email, password):
         return error.code, {}
 
 
+def get(url, token):
+    """The status and the answer to a request with a token."""
+    try:
+        request = urllib.request.Request(url, headers={"Authorization": f"Bearer {token}"})
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            return answer.status, json.load(answer)
+    except urllib.error.HTTPError as error:
+        return error.code, {}
+
+
+def becomes(wanted, url, token):
+    """Whether the answer has this status before long: a server looks for keys each second."""
+    for _ in range(200):
+        status, said = get(url, token)
+        if status == wanted:
+            return said
+        time.sleep(0.1)
+    return None
+
+
 def claims(token):
     part = token.split(".")[1]
     return json.loads(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)))
@@ -102,6 +126,7 @@ def move(folder, log, processes):
     everybody.append(("guest@example.org", "guest", "as it comes", ""))
     with sqlite3.connect(database) as connection:
         ids = dict(connection.execute("SELECT email, public_id FROM users"))
+    tokens = {email: login(old, email, password)[1]["token"] for email, _, password, _ in everybody[:1] + everybody[-1:]}
     some = [person for person in everybody if person[1].endswith("-0") and person[3].count(":")]
     check("people log in there", all(login(old, one[0], one[2])[0] == 200 for one in some), len(some))
 
@@ -138,6 +163,51 @@ def move(folder, log, processes):
     again = [login(new, email, password)[0] for email, _, password, _ in some]
     check("and log in again", set(again) == {200}, again)
     check("the Flask server goes on", login(old, "guest@example.org", "as it comes")[0] == 200)
+    earlier_tokens(folder, data, old, new, tokens, ids)
+
+
+def earlier_tokens(folder, data, old, new, tokens, ids):
+    """Tokens of the Flask server, whose headers name no key, are good here while its key is."""
+    profile, (email, token) = f"{new}/user/profile", list(tokens.items())[-1]
+    check("a token names its account by public_id", "kid" not in jwt.get_unverified_header(token)
+          and claims(token)["public_id"] == ids[email], token)
+    check("it is good for nothing before its key is there", get(profile, token)[0] == 401)
+    key = serialization.load_pem_private_key((folder / "key.pem").read_bytes(), None)
+    named = {"kid": "1", "alg": "RS256", "use": "sig"}
+    encoding, form = serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+    forms = {
+        "what GET /jwks answers": json.dumps(get(f"{old}/jwks", token)[1]),
+        "its public JWK": json.dumps(jwt.algorithms.RSAAlgorithm.to_jwk(key.public_key(), as_dict=True) | named),
+        "its private JWK": json.dumps(jwt.algorithms.RSAAlgorithm.to_jwk(key, as_dict=True) | named),
+        "its public key as PEM": key.public_key().public_bytes(encoding, form).decode(),
+    }
+    place = ["--data-dir", str(data)]
+
+    def take(text, until):
+        (folder / "old.key").write_text(text)
+        return claviger("key", "import", str(folder / "old.key"), "--verify-until", until, *place)
+
+    for what, text in forms.items():
+        taken = take(text, "30d")
+        check(f"{what} is taken", taken.returncode == 0, taken)
+        kid = taken.stdout.split()[2]
+        check(f"{what} has its id", kid == "1" or what.endswith("PEM"), taken)
+        same = all(becomes(200, profile, one) == get(f"{old}/user/profile", one)[1] for one in tokens.values())
+        check("old tokens show the profiles that they showed", same)
+        expires = int(time.time()) + 900
+        made = {"public_id": ids[email], "exp": expires}
+        by = {header: jwt.encode(made, key, "RS256", {"kid": header}) for header in [kid, "2"]}
+        check("so does one that names the key, and none that names another",
+              [get(profile, one)[0] for one in by.values()] == [200, 401], by)
+        ended = jwt.encode(made | {"exp": expires - 2000}, key, "RS256")
+        check("one that has ended shows nothing", get(profile, ended)[0] == 401)
+        revoked = claviger("key", "revoke", kid, *place)
+        check("without the key they are good no more", revoked.returncode == 0 and becomes(401, profile, token) is not None,
+              revoked)
+    taken, until = take(forms["its private JWK"], "6s"), time.time() + 6
+    check("with its key for some seconds they are good again", becomes(200, profile, token) is not None, taken)
+    check("until then", becomes(401, profile, token) is not None and time.time() > until - 1, taken)
+    check("and the Flask server's own still takes them", get(f"{old}/user/profile", token)[0] == 200)
 
 
 def main():
