@@ -215,7 +215,7 @@ mod tests {
         writer.execute(insert, params![long, vec![255u8; most + 1], 2]).unwrap();
         // Characters are not bytes.
         writer.execute(insert, params!["é".repeat(most / 2 + 1), "", 3]).unwrap();
-        writer.execute(insert, params!["y", rusqlite::blob::ZeroBlob(100_000_000), 4]).unwrap();
+        writer.execute_batch("INSERT INTO user (a, b, c) VALUES ('y', zeroblob(100000000), 4)").unwrap();
         let file = ForeignFile::open(&path).unwrap();
         let wanted = ["a", "b", "c"].map(str::to_owned);
         let text = |text: &str| Cell::Text(text.to_owned());
@@ -225,6 +225,29 @@ mod tests {
         assert_eq!(rows[1], [Cell::TooLong, Cell::TooLong, text("2")]);
         assert_eq!(rows[2], [Cell::TooLong, text(""), text("3")]);
         assert_eq!(rows[3], [text("y"), Cell::TooLong, text("4")]);
+    }
+
+    #[test]
+    fn rows_before_a_damaged_page_are_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("users.db");
+        let writer = Connection::open(&path).unwrap();
+        writer
+            .execute_batch("PRAGMA page_size = 512; CREATE TABLE user (id INTEGER PRIMARY KEY, a TEXT)")
+            .unwrap();
+        for number in 1..=100 {
+            writer.execute("INSERT INTO user VALUES (?1, ?2)", params![number, "x".repeat(100)]).unwrap();
+        }
+        drop(writer);
+        let mut bytes = std::fs::read(&path).unwrap();
+        let end = bytes.len() - 512;
+        bytes[end..].fill(0xff);
+        std::fs::write(&path, bytes).unwrap();
+        let file = ForeignFile::open(&path).unwrap();
+        let read = file.page("user", &["a".to_owned()], 0, 200).unwrap();
+        let last = read.last().unwrap().0;
+        assert!((90..100).contains(&last) && read.len() as i64 == last, "{last}");
+        assert!(file.page("user", &["a".to_owned()], last, 200).unwrap_err().contains("malformed"));
     }
 
     #[test]

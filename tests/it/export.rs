@@ -91,6 +91,33 @@ async fn hashes_are_written_only_if_they_are_asked_for() {
     );
 }
 
+/// The forms that docs/import.md describes for those who leave.
+#[test]
+fn forms_that_are_nobodys_standard_are_as_described() {
+    let town = Town::start();
+    let forms = [
+        ("!", "!"),
+        (
+            "sha256$salt$41d0ee043eeb136df0b10dd3dd9b73d76ef38e4b19c48d9ab6a9edcbb44f850c",
+            "$hmac-sha256$c2FsdA$QdDuBD7rE23wsQ3T3Ztz127zjksZxI2atqnty7RPhQw",
+        ),
+        (
+            "pbkdf2:sha256$salt$412c3426505a21bd667641ad2946c772c4f32c3e7c145c3e6179c8a69ddc674b",
+            "$pbkdf2-sha256$i=0$c2FsdA$QSw0JlBaIb1mdkGtKUbHcsTzLD58FFw+YXnIpp3cZ0s",
+        ),
+    ];
+    for (number, (given, _)) in forms.iter().enumerate() {
+        let line = line(&format!("p{number}"), &json!({"password_hash": given}));
+        assert_eq!(run(town.folder.path(), &["import", "-"], &line).1, sum(1, 0, 0));
+    }
+    let out = town.run(&["export", "-", "--with-password-hashes"]).1;
+    let lines: Vec<Value> = out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    for (number, (_, stored)) in forms.iter().enumerate() {
+        let line = lines.iter().find(|line| line["name"] == format!("p{number}")).unwrap();
+        assert_eq!(line["password_hash"], *stored);
+    }
+}
+
 #[test]
 fn no_file_is_overwritten_and_none_is_left_behind() {
     let town = Town::start();

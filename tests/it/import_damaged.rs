@@ -71,6 +71,27 @@ fn lines_after_a_damaged_one_are_imported() {
     assert!(err.starts_with("line 2: it is not JSON") && err.contains("\nline 4: it is not JSON"), "{err}");
 }
 
+#[test]
+fn rows_before_a_damaged_page_of_a_table_are_imported() {
+    let town = Town::start();
+    let path = town.folder.path().join("app.db");
+    let flask = rusqlite::Connection::open(&path).unwrap();
+    flask.execute_batch("PRAGMA page_size = 512; CREATE TABLE user (email TEXT, password TEXT)").unwrap();
+    for number in 0..100 {
+        let email = format!("{}{number}@example.org", "x".repeat(40));
+        flask.execute("INSERT INTO user VALUES (?1, '!')", [email]).unwrap();
+    }
+    drop(flask);
+    let mut bytes = std::fs::read(&path).unwrap();
+    let end = bytes.len() - 512;
+    bytes[end..].fill(0xff);
+    std::fs::write(&path, bytes).unwrap();
+    let (code, out, err) = run(town.folder.path(), &["import", "app.db"], "");
+    let imported: usize = out.split(' ').next().unwrap().parse().unwrap();
+    assert!(code == 1 && (80..100).contains(&imported) && out == sum(imported, 0, 0), "{out} {err}");
+    assert!(err.contains(&format!("error: table user, after row {imported}: database disk image")), "{err}");
+}
+
 #[tokio::test]
 async fn a_byte_order_mark_is_no_part_of_any_file() {
     let lines = people(&["ann"]);

@@ -197,16 +197,21 @@ impl Table {
                 table = accounts.table
             ));
         }
-        let count = file.count(&accounts.table).map_err(named)?;
+        // Of a damaged table what can be read is imported, however much that is.
+        let count = file.count(&accounts.table).ok();
         let table = Self { file, accounts, page: Vec::new().into_iter(), last: i64::MIN, read: 0 };
-        Ok((Reader::Table(Box::new(table)), Some(count)))
+        Ok((Reader::Table(Box::new(table)), count))
     }
 
     fn next(&mut self) -> Result<Next, String> {
         if self.page.as_slice().is_empty() {
             let Accounts { table, columns, .. } = &self.accounts;
             let page = self.file.page(table, columns, self.last, PAGE);
-            self.page = page.map_err(|why| format!("table {table}: {why}"))?.into_iter();
+            let at = |why| match self.read {
+                0 => format!("table {table}: {why}"),
+                _ => format!("table {table}, after row {}: {why}", self.last.unsigned_abs()),
+            };
+            self.page = page.map_err(at)?.into_iter();
         }
         Ok(self.page.next().map(|(number, cells)| {
             (self.last, self.read) = (number, self.read + 1);
