@@ -12,12 +12,17 @@ use std::io::{self, ErrorKind, Read as _, Write};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
-/// Makes the folder of dated backups if there is none, for its owner alone.
+/// Makes the folder of dated backups if there is none, for its owner alone. Says whether it did.
 ///
 /// # Errors
 /// If it cannot be made.
-pub fn make_folder(folder: &Path) -> io::Result<()> {
-    DirBuilder::new().recursive(true).mode(0o700).create(folder)
+pub fn make_folder(folder: &Path) -> io::Result<bool> {
+    if folder.is_dir() {
+        return Ok(false);
+    }
+    DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+    File::open(folder_of(folder))?.sync_all()?;
+    Ok(true)
 }
 
 /// An error of writing to a place, which says what was full.

@@ -5,6 +5,7 @@
 use super::raw::{Fault, Raw};
 use super::{AddressHeader, Config, Hash, Log, MAKE_MASTER_KEY, MasterKeySource, SigningAlg};
 use claviger_crypto::jws::RsaBits;
+use claviger_crypto::password::foreign::MAX_ARGON2_WORK;
 use claviger_crypto::password::{Engine, Params};
 use claviger_crypto::seal::MasterKey;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -146,6 +147,14 @@ impl Resolver<'_> {
             ));
             default
         });
+        // What comes from elsewhere is bounded so, and a hash that is exported here must be taken there.
+        if u64::from(params.memory_kib) * u64::from(params.passes) > MAX_ARGON2_WORK {
+            self.faults.push(self.raw.fault(
+                "hash_passes",
+                "memory times passes is more than 2 GiB: a login would take seconds of a core",
+                "Lower the passes or the memory",
+            ));
+        }
         if is_weak(params) && !dev {
             self.faults.push(self.raw.fault(
                 "hash_memory_kib",
@@ -276,6 +285,7 @@ mod tests {
             ("client_address_header", "via"),
             ("limits", "maybe"),
             ("hash_memory_kib", "4096"),
+            ("hash_memory_kib", "1048577"),
             ("hash_passes", "0"),
             ("hash_engine", "quick"),
             ("hash_threads", "0"),
@@ -291,6 +301,10 @@ mod tests {
                 "{key}={value}: {faults:?}"
             );
         }
+        let dear = [("hash_memory_kib", "1048576"), ("hash_passes", "2")];
+        assert!(resolved(&dear).is_ok());
+        let faults = resolved(&[dear[0], ("hash_passes", "3")]).unwrap_err();
+        assert!(faults.iter().any(|fault| fault.place == "--hash-passes"), "{faults:?}");
         assert_eq!(resolved(&[("listen", "x"), ("rsa_bits", "1")]).unwrap_err().len(), 2, "all at once");
     }
 

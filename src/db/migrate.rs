@@ -203,7 +203,7 @@ fn apply(tx: &mut Tx<'_>, migrations: &[Migration], words: Words<'_>, now: Times
     let applied = history(tx)?;
     check(migrations, &applied)?;
     for migration in migrations.iter().skip(applied.len()) {
-        // The row first: it keeps others off the step.
+        // The row first: it keeps others off the step, and tells the writer of SQLite that something has changed.
         let sql = "INSERT INTO schema_history (version, name, digest, applied_at) VALUES ($1, $2, $3, $4)";
         let digest = digest(migration);
         let values = [migration.version.into(), migration.name.into(), digest.as_slice().into(), now.into()];

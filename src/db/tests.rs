@@ -106,6 +106,12 @@ async fn one_that_fails_takes_back_its_own_changes_alone() {
         &db,
         vec![
             |tx| insert(tx, "a"),
+            |tx| {
+                let sql = "INSERT INTO signing_keys (kid, state, public_jwk, sealed_pkcs8, created_at)
+                    VALUES ('r', 'active', '{}', $1, 0) RETURNING kid";
+                tx.first(sql, &[(&[1u8][..]).into()], |_| Ok(()))?;
+                Err(Error::Corrupt("on purpose".into()))
+            },
             |tx| insert(tx, "b").and(Err(Error::Corrupt("on purpose".into()))),
             |tx| insert(tx, "c").map(|_| panic!("on purpose")),
             |tx| insert(tx, "d"),
@@ -113,7 +119,7 @@ async fn one_that_fails_takes_back_its_own_changes_alone() {
     )
     .await;
     let kept: Vec<bool> = outcomes.iter().map(Result::is_ok).collect();
-    assert_eq!(kept, [true, false, false, true]);
+    assert_eq!(kept, [true, false, false, false, true]);
     assert_eq!(kids(&db).await, ["a", "d"]);
 }
 

@@ -172,7 +172,7 @@ async fn learn(app: Arc<App>) -> Result<(), db::Error> {
     credentials::flow::learn_costs(&app, LEARN_PAUSE).await
 }
 
-/// At once after a start. What fails is said when the job's turn comes.
+/// From a start on, and quickly. What fails is said when the job's turn comes.
 async fn learn_first(app: Arc<App>) {
     let _ = credentials::flow::learn_costs(&app, FIRST_LEARN_PAUSE).await;
 }

@@ -210,6 +210,9 @@ fn the_folder_of_dated_ones_is_made_for_its_owner_alone() {
     let folder = vault.path("claviger/nightly");
     let (code, out, err) = nightly(&folder);
     assert!(code == 0 && out.contains("nightly/claviger-"), "{out} {err}");
+    assert!(err.contains("nightly was not there, and is made"), "a disk may not have been mounted: {err}");
+    let (code, _, err) = nightly(&vault.path("claviger"));
+    assert!(code == 0 && err.is_empty(), "{err}");
     assert_eq!(folder.metadata().unwrap().permissions().mode() & 0o777, 0o700);
     assert_eq!(names(&folder).len(), 1);
     // Beneath a file there can be none.

@@ -31,7 +31,7 @@ pub(crate) trait File: Send + Sync + 'static {
         true
     }
 
-    /// Whether it is older than the copy that is held, and may not take its place.
+    /// Whether it is older than the copy that is held, which stays then: servers beside each other each have their own.
     fn is_older(&self, _: &Self::Value, _held: &Self::Value) -> bool {
         false
     }
@@ -215,13 +215,15 @@ impl<F: File> Task<F> {
             (200, _) if response.body.len() > F::LIMIT => {
                 return Err(FetchError::new(format_args!("it is longer than {} bytes", F::LIMIT)));
             }
-            (200, _) => {
+            (200, known) => {
                 let value = Arc::new(self.file.read(&response).await?);
                 if held.is_some_and(|held| self.file.is_older(&value, &held)) {
-                    return Err(FetchError::new("it is older than the one that was fetched before"));
+                    let older = "it is older than the one that was fetched before";
+                    known.ok_or_else(|| FetchError::new(older))?
+                } else {
+                    self.etag.clone_from(&response.etag);
+                    value
                 }
-                self.etag.clone_from(&response.etag);
-                value
             }
             (301 | 302 | 303 | 307 | 308, _) => {
                 return Err(FetchError::new("the server sends us elsewhere; that is not followed"));

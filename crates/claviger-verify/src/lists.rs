@@ -105,7 +105,8 @@ impl File for ListFile {
         value.ends > (self.common.now)()
     }
 
-    /// Whoever stands in between may send a list again in which a session goes on that has ended since.
+    /// A cache, another server or whoever stands in between may send one in which a session goes on that has ended
+    /// since.
     fn is_older(&self, value: &Verified, held: &Verified) -> bool {
         value.made < held.made
     }

@@ -97,7 +97,7 @@ pub(crate) fn block(text: &str) -> Result<(&str, &str), KeyError> {
     match end.strip_prefix(label) {
         Some("-----") => Ok((label, body)),
         _ if end.contains("-----BEGIN ") => {
-            Err(KeyError("it has more than one PEM block; leave only that of the private key"))
+            Err(KeyError("it has more than one PEM block; leave only that of the key"))
         }
         _ => Err(DAMAGED),
     }

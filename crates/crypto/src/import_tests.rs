@@ -232,7 +232,7 @@ fn damaged_pem() {
         refused(text, &start);
     }
     refused("", &start);
-    let several = KeyError("it has more than one PEM block; leave only that of the private key");
+    let several = KeyError("it has more than one PEM block; leave only that of the key");
     refused(&format!("{P256_PKCS8}{P256_PKCS8}"), &several);
     refused(&format!("{}{P256_SEC1}", pem("EC PARAMETERS", &[6, 0])), &several);
     refused(&format!("{P256_PKCS8}{}", pem("CERTIFICATE", &[0x30, 0])), &several);

@@ -96,7 +96,10 @@ impl Out {
             return Ok(Self::Standard(io::stdout()));
         }
         if let Some(dir) = args.get_one::<PathBuf>("dir") {
-            file::make_folder(dir).map_err(|error| unmade(dir, &error))?;
+            // Where a disk should have been mounted, somebody has to learn that it was not.
+            if file::make_folder(dir).map_err(|error| unmade(dir, &error))? {
+                eprintln!("the folder {} was not there, and is made", dir.display());
+            }
             file::clear_dated(dir).map_err(|error| format!("{}: {error}", dir.display()))?;
         }
         let file = NewFile::begin(&path).map_err(|error| unwritten(&path, &error).to_string())?;

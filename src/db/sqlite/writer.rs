@@ -194,7 +194,8 @@ fn commit_group(connection: &Connection, group: &mut [Box<dyn Job>]) -> Result<(
 }
 
 /// Runs the group without savepoints, which would have SQLite copy each page that changes. Says whether all changes
-/// can stay: not, if one that is not to be kept had changed something.
+/// can stay: not, if one that is not to be kept had changed a row. Changes of the schema count as none, but come with a
+/// row of its history.
 fn run_together(connection: &Connection, group: &mut [Box<dyn Job>]) -> Result<bool, Error> {
     for job in group {
         let before = connection.total_changes();
