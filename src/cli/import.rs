@@ -14,7 +14,7 @@ use crate::credentials::import::{Format, HashConfig, ImportedAccount, Refused, R
 use crate::db;
 use clap::builder::PossibleValuesParser;
 use clap::{Arg, ArgAction, ArgMatches, Command};
-use source::{Given, Source};
+use source::{Given, Number, Source};
 use std::convert::Infallible;
 use std::fmt::Display;
 use std::fs::File;
@@ -62,7 +62,8 @@ const FORM: &str = r#"Formats, guessed by how the file begins where --from does 
 const RULES: &str = "\
 Other members are ignored, and so are blank lines; an account has at most 64 kB. One that is refused does not stop the \
 others: it is told on standard error with its line, row or number (the first 100 of them; --report has all). A file \
-that is cut off or damaged is imported up to there. \
+that is damaged, or cut off within an account, is imported up to there, and the exit code is 1. A CSV file whose last line \
+has no end is imported with a warning, since it may be whole. \
 docs/import.md tells of each format.
 
 The command works beside a running server, and may be run again, also after it was interrupted: what was imported \
@@ -185,8 +186,8 @@ struct Import<'a> {
 struct Batch {
     accounts: Vec<ImportedAccount>,
     /// Where they stand.
-    numbers: Vec<u64>,
-    refused: Vec<(u64, Refused)>,
+    numbers: Vec<Number>,
+    refused: Vec<(Number, Refused)>,
     /// Why nothing can be read after them.
     broken: Option<String>,
 }
@@ -201,6 +202,9 @@ impl Import<'_> {
     async fn run_and_tell(&mut self) -> Result<(), String> {
         let ended = self.run().await;
         let told = self.refusals.end();
+        if let (Ok(()), Some(doubt)) = (&ended, self.source.doubt()) {
+            eprintln!("warning: {doubt}");
+        }
         self.sum_up();
         ended.and(told)
     }
@@ -230,9 +234,9 @@ impl Import<'_> {
 
     fn count(
         &mut self,
-        numbers: &[u64],
+        numbers: &[Number],
         made: &[Made],
-        mut refused: Vec<(u64, Refused)>,
+        mut refused: Vec<(Number, Refused)>,
     ) -> Result<(), String> {
         for (number, made) in numbers.iter().zip(made) {
             match made {
@@ -320,7 +324,7 @@ struct Refusals {
 }
 
 impl Refusals {
-    fn add(&mut self, number: u64, why: &Refused) -> Result<(), String> {
+    fn add(&mut self, number: Number, why: &Refused) -> Result<(), String> {
         self.count += 1;
         if self.count <= SHOWN {
             self.reading.say(format_args!("{} {number}: {why}", self.unit));
@@ -365,7 +369,7 @@ impl Report {
         Ok(Self { name: name.to_owned(), file: BufWriter::new(file) })
     }
 
-    fn add(&mut self, unit: &str, number: u64, why: &Refused) -> Result<(), String> {
+    fn add(&mut self, unit: &str, number: Number, why: &Refused) -> Result<(), String> {
         let line = serde_json::json!({unit: number, "why": why.to_string()});
         writeln!(self.file, "{line}").map_err(|error| self.failed(&error))
     }

@@ -9,11 +9,12 @@ pub(super) struct Lines<R> {
     line: Vec<u8>,
     number: u64,
     bytes: u64,
+    has_end: bool,
 }
 
 impl<R: BufRead> Lines<R> {
     pub(super) fn new(input: R) -> Self {
-        Self { input, line: Vec::new(), number: 0, bytes: 0 }
+        Self { input, line: Vec::new(), number: 0, bytes: 0, has_end: true }
     }
 
     /// The next line that is not blank, with its number, counted from 1. One that is longer than it may be is cut
@@ -28,7 +29,9 @@ impl<R: BufRead> Lines<R> {
             }
             self.number += 1;
             self.bytes += read;
-            let is_whole = self.line.pop_if(|last| *last == b'\n').is_some() || read < most;
+            let has_end = self.line.pop_if(|last| *last == b'\n').is_some();
+            let is_whole = has_end || read < most;
+            self.has_end = has_end || !is_whole;
             if !is_whole {
                 self.bytes += self.input.skip_until(b'\n')? as u64;
             }
@@ -41,6 +44,11 @@ impl<R: BufRead> Lines<R> {
     /// How many lines were read.
     pub(super) fn number(&self) -> u64 {
         self.number
+    }
+
+    /// Whether the last one that was given out is cut off here, or ends with a newline. The last of a file may have none.
+    pub(super) fn has_end(&self) -> bool {
+        self.has_end
     }
 
     /// How many bytes were read.

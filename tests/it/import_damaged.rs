@@ -66,9 +66,57 @@ fn lines_after_a_damaged_one_are_imported() {
     let town = Town::start();
     let lines = people(&["ann", "ben", "eve"]);
     let text = format!("{}\n{}\n{}\n{}", lines[0], &lines[1][..40], lines[1], &lines[2][..50]);
-    let (code, out, err) = import(&town, &text, &[]);
+    let (code, out, err) = import(&town, &format!("{text}\n"), &[]);
     assert_eq!((code, out), (3, sum(2, 0, 2)), "{err}");
     assert!(err.starts_with("line 2: it is not JSON") && err.contains("\nline 4: it is not JSON"), "{err}");
+}
+
+#[test]
+fn a_file_that_ends_within_a_line_is_told() {
+    let town = Town::start();
+    let lines = people(&["ann", "ben", "eve"]).join("\n");
+    let rows = "email,password_hash\nann@example.org,!\nben@example.org,!\neve@example.org,!";
+    let said = "it ends in the middle: it is not the whole file. What was imported stays";
+    for (whole, cut, after) in [
+        (lines.as_str(), &lines[..lines.len() - 1], 2),
+        (&lines, &lines[..lines.len() - 30], 2),
+        (rows, &rows[..rows.len() - 2], 3),
+        (rows, &format!("{}\"!", &rows[..rows.len() - 1]), 3),
+    ] {
+        let town = Town::start();
+        let (code, out, err) = import(&town, cut, &[]);
+        assert_eq!((code, out), (1, sum(2, 0, 0)), "{cut}: {err}");
+        assert!(err.contains(&format!("error: the file, after line {after}: {said}")), "{cut}: {err}");
+        let (code, out, err) = import(&town, whole, &[]);
+        assert_eq!((code, out), (0, sum(1, 2, 0)), "{whole}: {err}");
+    }
+    // It may be whole, and then it is imported; but nobody knows.
+    let warning = "warning: the file's last line has no newline.";
+    let (code, out, err) = import(&town, rows, &[]);
+    assert!(code == 0 && out == sum(3, 0, 0) && err.contains(warning), "{out}{err}");
+    for ended in [format!("{rows}\n"), format!("{rows}\r\n"), rows.replace('\n', "\r") + "\r", lines.clone()]
+    {
+        let (code, _, err) = import(&town, &ended, &["--dry-run"]);
+        assert!(matches!(code, 0 | 3) && !err.contains("warning"), "{ended:?}: {err}");
+    }
+    // A line that is wrong by what stands in it is one that is refused, also where it is the last.
+    let (code, _, err) = import(&town, "{\"email\": 7}", &[]);
+    assert!(code == 3 && err.starts_with("line 1: "), "{err}");
+}
+
+#[test]
+fn a_row_is_told_by_its_own_number() {
+    let town = Town::start();
+    let flask = rusqlite::Connection::open(town.folder.path().join("app.db")).unwrap();
+    let rows = "CREATE TABLE user (id INTEGER PRIMARY KEY, email TEXT, password TEXT);
+        INSERT INTO user VALUES (-5, 'nobody', '!'), (5, 'ann@example.org', '!')";
+    flask.execute_batch(rows).unwrap();
+    drop(flask);
+    let (code, out, err) = run(town.folder.path(), &["import", "app.db", "--report", "refused.jsonl"], "");
+    assert_eq!((code, out), (3, sum(1, 0, 1)), "{err}");
+    assert!(err.contains("\nrow -5: email "), "{err}");
+    let report = std::fs::read_to_string(town.folder.path().join("refused.jsonl")).unwrap();
+    assert!(report.starts_with("{\"row\":-5,"), "{report}");
 }
 
 #[test]

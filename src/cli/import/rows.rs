@@ -1,6 +1,7 @@
 //! The rows of a CSV file (RFC 4180), by the names in its first line.
 
-use super::source::{Input, Next};
+use super::source::{Input, Next, Stop};
+use crate::credentials::import::elements::Broken;
 use crate::credentials::import::{Format, Record, Refused, Role, Row};
 use csv::{ByteRecord, Reader, ReaderBuilder};
 use std::io::{self, BufRead as _, Read};
@@ -71,14 +72,28 @@ impl Rows {
     }
 
     /// The next row with the line that it begins with, the names' being 1. Blank ones are left out.
-    pub(super) fn next(&mut self) -> Result<Next, String> {
+    ///
+    /// # Errors
+    /// Where it cannot be read, or is cut off: a last line without an end that has too few columns, or an open quote.
+    pub(super) fn next(&mut self) -> Result<Next, Stop> {
         self.reader.get_mut().begin();
-        if !self.reader.read_byte_record(&mut self.record).map_err(|error| error.to_string())? {
+        let before = self.ended;
+        let is_there = self.reader.read_byte_record(&mut self.record);
+        if !is_there.map_err(|error| (error.to_string(), before))? {
             return Ok(None);
         }
-        self.ended = self.reader.get_ref().lines;
-        let began = self.reader.get_ref().began.unwrap_or(self.ended);
-        Ok(Some((began, self.read(began < self.ended))))
+        let held = self.reader.get_ref();
+        self.ended = held.lines;
+        let began = held.began.unwrap_or(self.ended);
+        if held.has_no_end() && (held.is_quoted || self.record.len() < self.header.len()) {
+            return Err((Broken::Cut.to_string(), before));
+        }
+        Ok(Some((began.cast_signed(), self.read(began < self.ended))))
+    }
+
+    /// Whether all is read, and the last line is one that nothing ends.
+    pub(super) fn has_no_end(&self) -> bool {
+        self.reader.get_ref().has_no_end()
     }
 
     fn read(&self, is_of_several_lines: bool) -> Result<Record, Refused> {
@@ -115,16 +130,35 @@ struct Held {
     is_within: bool,
     /// The first line since then that is not blank.
     began: Option<u64>,
+    /// Whether a quote is open. One within a quoted cell stands twice, so that two of them change nothing.
+    is_quoted: bool,
+    /// Whether the last byte ends a line, and whether there are no more.
+    is_line_ended: bool,
+    is_read: bool,
 }
 
 impl Held {
     fn new(input: Input) -> Self {
-        Self { input, since: 0, bytes: 0, lines: 0, is_within: false, began: None }
+        Self {
+            input,
+            since: 0,
+            bytes: 0,
+            lines: 0,
+            is_within: false,
+            began: None,
+            is_quoted: false,
+            is_line_ended: true,
+            is_read: false,
+        }
+    }
+
+    fn has_no_end(&self) -> bool {
+        self.is_read && !self.is_line_ended
     }
 
     /// A row begins.
     fn begin(&mut self) {
-        (self.since, self.began) = (0, None);
+        (self.since, self.began, self.is_quoted) = (0, None, false);
     }
 }
 
@@ -141,9 +175,12 @@ impl Read for Held {
             self.lines += u64::from(!self.is_within);
             let part = buffer.get(..read).unwrap_or_default();
             self.is_within = !part.ends_with(b"\n");
+            self.is_line_ended = part.ends_with(b"\n") || part.ends_with(b"\r");
+            self.is_quoted ^= part.iter().filter(|byte| **byte == b'"').count() % 2 == 1;
             let is_blank = part.iter().all(|byte| matches!(byte, b'\r' | b'\n'));
             self.began = self.began.or_else(|| (!is_blank).then_some(self.lines));
         }
+        self.is_read = read == 0 && !buffer.is_empty();
         self.input.consume(read);
         (self.since, self.bytes) = (self.since + read as u64, self.bytes + read as u64);
         Ok(read)

@@ -2,7 +2,7 @@
 
 use super::super::lines::Lines;
 use super::rows::Rows;
-use crate::credentials::import::elements::Elements;
+use crate::credentials::import::elements::{Broken, Elements};
 use crate::credentials::import::flask::Accounts;
 use crate::credentials::import::{Format, HashConfig, Record, Refused, Role, guess};
 use crate::db::foreign::{ForeignFile, Numbered};
@@ -27,7 +27,13 @@ pub(super) struct Given {
 }
 
 /// What comes next: where it stands, and what it says.
-pub(super) type Next = Option<(u64, Result<Record, Refused>)>;
+pub(super) type Next = Option<(Number, Result<Record, Refused>)>;
+
+/// Why nothing more can be read, and how many were read before, in what they are numbered by.
+pub(super) type Stop = (String, u64);
+
+/// The number of a line or a record, or SQLite's own of a row, which may be below zero.
+pub(super) type Number = i64;
 
 /// A file of accounts.
 pub(super) struct Source {
@@ -106,22 +112,58 @@ impl Source {
     pub(super) fn next(&mut self) -> Result<Next, String> {
         let (format, config) = (self.format, self.hash_config.as_ref());
         let next = match &mut self.reader {
-            Reader::Lines(lines) => match lines.next() {
-                Ok(line) => Ok(line.map(|(number, line)| (number, format.object(line, config)))),
-                Err(error) => Err(error.to_string()),
-            },
+            Reader::Lines(lines) => next_line(lines, |line| format.object(line, config)),
             Reader::Elements(elements) => match elements.advance() {
-                Ok(element) => Ok(element.map(|(number, text)| (number, format.object(text, config)))),
-                Err(broken) => Err(broken.to_string()),
+                Ok(element) => {
+                    Ok(element.map(|(number, text)| (number.cast_signed(), format.object(text, config))))
+                }
+                Err(broken) => Err((broken.to_string(), elements.number())),
             },
             Reader::Rows(rows) => rows.next(),
             Reader::Table(table) => return table.next(),
         };
-        next.map_err(|why| match self.position().1 {
+        next.map_err(|(why, after)| match after {
             0 => format!("the file: {why}"),
             number => format!("the file, after {} {number}: {why}", self.unit()),
         })
     }
+
+    /// What the operator should look at when all was read.
+    pub(super) fn doubt(&self) -> Option<&'static str> {
+        match &self.reader {
+            Reader::Rows(rows) if rows.has_no_end() => Some(
+                "the file's last line has no newline. If the file was cut off there, the last column of its last account \
+                is too short: delete that account then (claviger user delete), and import the whole file",
+            ),
+            _ => None,
+        }
+    }
+}
+
+/// The next line. The last one of a file that was cut off within it has no end, and begins an object without its end.
+fn next_line(
+    lines: &mut Lines<Input>,
+    object: impl Fn(&[u8]) -> Result<Record, Refused>,
+) -> Result<Next, Stop> {
+    let before = lines.number();
+    let (number, record, is_begun) = match lines.next() {
+        Ok(Some((number, line))) => {
+            let record = object(line);
+            let is_begun = record.is_err() && is_begun(line);
+            (number, record, is_begun)
+        }
+        Ok(None) => return Ok(None),
+        Err(error) => return Err((error.to_string(), lines.number())),
+    };
+    if is_begun && !lines.has_end() {
+        return Err((Broken::Cut.to_string(), before));
+    }
+    Ok(Some((number.cast_signed(), record)))
+}
+
+/// Whether it is JSON that goes on after its end.
+fn is_begun(text: &[u8]) -> bool {
+    serde_json::from_slice::<serde::de::IgnoredAny>(text).is_err_and(|error| error.is_eof())
 }
 
 impl From<Rows> for Reader {
@@ -209,13 +251,13 @@ impl Table {
             let page = self.file.page(table, columns, self.last, PAGE);
             let at = |why| match self.read {
                 0 => format!("table {table}: {why}"),
-                _ => format!("table {table}, after row {}: {why}", self.last.unsigned_abs()),
+                _ => format!("table {table}, after row {}: {why}", self.last),
             };
             self.page = page.map_err(at)?.into_iter();
         }
         Ok(self.page.next().map(|(number, cells)| {
             (self.last, self.read) = (number, self.read + 1);
-            (number.unsigned_abs(), self.accounts.record(cells))
+            (number, self.accounts.record(cells))
         }))
     }
 }
