@@ -5,6 +5,7 @@ use crate::password_pool::{Error, PasswordPool};
 use claviger_crypto::password::{Hasher, OutOfMemory};
 use futures_util::future::try_join_all;
 use std::fs::read_to_string;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// How long the threads hash for one figure.
@@ -88,14 +89,32 @@ pub(crate) fn best(hash: Hash) -> Hashing {
         }
     }
     let cores = std::thread::available_parallelism().map_or(1, usize::from).min(hash.threads);
+    let cores = f64::from(u32::try_from(cores).unwrap_or(u32::MAX));
+    let file = |path: &str| read_to_string(path).ok();
+    // What is counted there are whole processors, and one at least.
+    let cores =
+        quota(&file("/proc/self/cgroup").unwrap_or_default(), file).map_or(cores, |most| cores.min(most));
     let taken = cpu_time().zip(cpu).map(|(now, before)| now.saturating_sub(before));
     judged(all, failed, share(taken, began.elapsed(), cores))
 }
 
 /// Which part of the time these had a processor; all of it where that is not known.
-fn share(taken: Option<Duration>, passed: Duration, cores: usize) -> f64 {
-    let wanted = passed * u32::try_from(cores).unwrap_or(u32::MAX);
-    taken.map_or(1.0, |taken| (taken.as_secs_f64() / wanted.as_secs_f64()).clamp(0.01, 1.0))
+fn share(taken: Option<Duration>, passed: Duration, cores: f64) -> f64 {
+    let wanted = passed.as_secs_f64() * cores;
+    taken.map_or(1.0, |taken| (taken.as_secs_f64() / wanted).clamp(0.01, 1.0))
+}
+
+/// How many processors the control groups of this process leave it, the least of them all, where one sets a bound; cgroup
+/// v2 alone. `cpu.max` has how long they may work in each period, and the period, in microseconds.
+fn quota(groups: &str, file: impl Fn(&str) -> Option<String>) -> Option<f64> {
+    let group = groups.lines().find_map(|line| line.strip_prefix("0::/"))?;
+    let bounds = Path::new(group).ancestors().filter_map(|group| {
+        let text = file(Path::new("/sys/fs/cgroup").join(group).join("cpu.max").to_str()?)?;
+        let (most, period) = text.trim().split_once(' ')?;
+        let (most, period) = (most.parse::<f64>().ok()?, period.parse::<f64>().ok()?);
+        (most > 0.0 && period > 0.0).then_some(most / period)
+    });
+    bounds.reduce(f64::min)
 }
 
 fn judged(all: Vec<Rate>, failed: Option<String>, share: f64) -> Hashing {
@@ -201,9 +220,33 @@ mod tests {
     #[test]
     fn the_share_of_the_processors_is_seen() {
         let second = Duration::from_secs(1);
-        assert!((share(Some(second), second, 2) - 0.5).abs() < 1e-9);
-        assert!((share(None, second, 2) - 1.0).abs() < 1e-9);
+        assert!((share(Some(second), second, 2.0) - 0.5).abs() < 1e-9);
+        assert!((share(Some(second / 2), second, 0.5) - 1.0).abs() < 1e-9, "all that it may have");
+        assert!((share(None, second, 2.0) - 1.0).abs() < 1e-9);
         assert_eq!(cpu_time().is_some(), cfg!(target_os = "linux"));
+    }
+
+    #[test]
+    fn a_part_of_a_processor_is_known() {
+        let files = [
+            ("/sys/fs/cgroup/system.slice/cpu.max", "150000 100000\n"),
+            ("/sys/fs/cgroup/system.slice/claviger.service/cpu.max", "max 100000\n"),
+            ("/sys/fs/cgroup/half/cpu.max", "50000 100000\n"),
+            ("/sys/fs/cgroup/half/below/cpu.max", "100000 100000\n"),
+        ];
+        let file =
+            |path: &str| files.iter().find(|(name, _)| *name == path).map(|(_, text)| (*text).to_owned());
+        for (groups, bound) in [
+            ("0::/system.slice/claviger.service\n", Some(1.5)),
+            ("4:cpu:/x\n0::/half/below\n", Some(0.5)),
+            ("0::/\n", None),
+            ("4:cpu:/half\n", None),
+            ("", None),
+        ] {
+            assert_eq!(quota(groups, file), bound, "{groups}");
+        }
+        let inside = |path: &str| (path == "/sys/fs/cgroup/cpu.max").then(|| "25000 50000".to_owned());
+        assert_eq!(quota("0::/\n", inside), Some(0.5), "as a container sees it");
     }
 
     #[test]
