@@ -168,6 +168,8 @@ pub(super) struct Refused {
 pub(super) enum Fault {
     /// Nobody who is trusted has vouched for it; whether others came along with it.
     Issuer { is_alone: bool },
+    /// It is an authority's own, which is no server's: as `openssl req -x509` makes them.
+    Authority,
     /// It is for other names.
     Name,
     /// Its time is over.

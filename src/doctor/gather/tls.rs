@@ -92,6 +92,8 @@ fn fault(error: &rustls::Error, is_alone: bool) -> Fault {
         // Of another authority, or of another of the same name.
         CertificateError::UnknownIssuer | CertificateError::BadSignature => Fault::Issuer { is_alone },
         CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => Fault::Name,
+        // Of an error of its own parts only the name can be had here.
+        CertificateError::Other(other) if other.0.to_string() == "CaUsedAsEndEntity" => Fault::Authority,
         CertificateError::Expired | CertificateError::ExpiredContext { .. } => Fault::Ended,
         CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => Fault::Early,
         _ => Fault::Other,
@@ -140,5 +142,36 @@ impl ServerCertVerifier for Witness {
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.provider.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair};
+
+    fn self_signed(is_ca: IsCa) -> CertificateDer<'static> {
+        let mut params = CertificateParams::new(["auth.example.org".to_owned()]).unwrap();
+        params.is_ca = is_ca;
+        params.self_signed(&KeyPair::generate().unwrap()).unwrap().into()
+    }
+
+    #[test]
+    fn a_certificate_that_somebody_made_himself_is_known_by_its_kind() {
+        let authority = || IsCa::Ca(BasicConstraints::Unconstrained);
+        let mut roots = RootCertStore::empty();
+        roots.add(self_signed(authority())).unwrap();
+        let (_, witness) = connector(Trust::Roots(Arc::new(roots))).unwrap();
+        let name = ServerName::try_from("auth.example.org").unwrap();
+        for (is_ca, fault) in [
+            (authority(), Fault::Authority),
+            (IsCa::ExplicitNoCa, Fault::Issuer { is_alone: true }),
+            (IsCa::NoCa, Fault::Issuer { is_alone: true }),
+        ] {
+            let shown = self_signed(is_ca);
+            assert!(witness.verify_server_cert(&shown, &[], &name, &[], UnixTime::now()).is_err());
+            assert_eq!(witness.seen().refused.unwrap().fault, fault);
+        }
     }
 }

@@ -61,6 +61,11 @@ fn mend(facts: &Facts, refused: &Refused) -> Mend {
             "See who has issued it. If that is an authority of your own, {ROOT}. Otherwise give {shower} the chain that \
             was issued with it"
         )),
+        Fault::Authority => shown(url.as_ref()).after(format!(
+            "It is marked as a certificate authority's own (CA:TRUE, as openssl req -x509 makes them), and many clients take \
+            none such for a server's. Have one from a certificate authority, or make it anew with \
+            -addext basicConstraints=critical,CA:FALSE, and give that to {shower}. If it is self-signed, {ROOT}"
+        )),
         Fault::Other => shown(url.as_ref()).after(format!("See what {shower} shows, and put it right there")),
     }
 }
@@ -117,6 +122,7 @@ mod tests {
             (Fault::Name, "for auth.example.org", "certbot certonly -d auth.example.org"),
             (Fault::Issuer { is_alone: true }, "fullchain.pem", look),
             (Fault::Issuer { is_alone: false }, "of your own", look),
+            (Fault::Authority, "-addext basicConstraints=critical,CA:FALSE", look),
             (Fault::Other, "the proxy in front shows", look),
         ] {
             let mend = of(fault).mend;
