@@ -26,8 +26,12 @@ pub(super) fn unit(process: Option<u32>, paths: &[&Path]) -> Option<String> {
     }
 }
 
-/// By its control group. A server that was started by hand has the unit of the login or the shell.
+/// By its control group. A server that was started by hand has the unit of the login or the shell. Units of a user's own
+/// manager are left out: `systemctl restart` finds none of them.
 fn of_process(groups: &str) -> Option<String> {
+    if groups.contains("/user@") {
+        return None;
+    }
     let names = groups.lines().filter_map(|line| line.rsplit('/').next()?.strip_suffix(".service"));
     names.into_iter().find(|name| name.contains("claviger")).map(ToOwned::to_owned)
 }
@@ -49,6 +53,7 @@ mod tests {
             ("0::/system.slice/claviger.service\n", Some("claviger")),
             ("1:name=systemd:/system.slice/claviger-eu.service\n0::/\n", Some("claviger-eu")),
             ("0::/system.slice/system-claviger.slice/claviger@a.service\n", Some("claviger@a")),
+            ("0::/user.slice/user-1000.slice/user@1000.service/app.slice/claviger.service\n", None),
             ("0::/system.slice/ssh.service\n", None),
             ("0::/user.slice/user-1000.slice/session-3.scope\n", None),
             ("0::/\n", None),
