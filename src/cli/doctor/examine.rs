@@ -104,7 +104,8 @@ fn text(report: &Report, verbose: bool) -> String {
             // Many may miss the same.
             Outcome::Unknown(why) => unknown.entry(why).or_default().push(check.id),
             Outcome::Fine(said) if verbose => out += &format!("fine     {}: {}\n", check.id, escaped(said)),
-            Outcome::Skipped(why) if verbose => out += &format!("skipped  {}: {}\n", check.id, escaped(why)),
+            // Some name a command.
+            Outcome::Skipped(why) if verbose => out += &skipped(check.id, why),
             Outcome::Fine(_) | Outcome::Skipped(_) | Outcome::Found(_) => {}
         }
     }
@@ -113,6 +114,10 @@ fn text(report: &Report, verbose: bool) -> String {
     }
     let gap = if out.is_empty() || out.ends_with("\n\n") { "" } else { "\n" };
     out + gap + &summary(report)
+}
+
+fn skipped(check: &str, why: &str) -> String {
+    format!("skipped  {check}: {}\n", inert(why))
 }
 
 fn told(check: &str, finding: &Finding) -> String {
@@ -159,6 +164,8 @@ mod tests {
             "error    x: a\\\\b\n  why    so\n  mend   Before: ls '/srv/it'\\''s a \\ folder'\n  \
             run    chmod 700 '/srv/it'\\''s a \\ folder'\n"
         );
+        let ask = format!("ask: curl -i {}", shell_word("a\\b"));
+        assert_eq!(skipped("x", &ask), "skipped  x: ask: curl -i 'a\\b'\n");
     }
 
     #[test]
