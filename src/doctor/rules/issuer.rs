@@ -123,7 +123,7 @@ pub(crate) fn https(facts: &Facts) -> Outcome {
 }
 
 /// The same host by https, at the usual port.
-fn secure(issuer: &str) -> String {
+pub(super) fn secure(issuer: &str) -> String {
     let Ok(mut url) = Url::parse(issuer) else { return issuer.to_owned() };
     let is_set = url.set_scheme("https").and_then(|()| url.set_port(None));
     if is_set.is_err() { issuer.to_owned() } else { url.as_str().trim_end_matches('/').to_owned() }

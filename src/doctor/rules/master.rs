@@ -1,6 +1,6 @@
 //! The master key: there, private, and the right one.
 
-use super::{quoted, setting, start};
+use super::{IDENTITY, quoted, setting, start};
 use crate::config::{MAKE_MASTER_KEY, MasterKeySource};
 use crate::doctor::facts::{Entry, Facts};
 use crate::doctor::{Finding, Level, Mend, Outcome, by_hand, finding, run};
@@ -82,7 +82,7 @@ fn brought_back(facts: &Facts) -> Mend {
         --data-dir claviger-restored")
     .after(format!(
         "Put back the one that the database was begun with, from where you keep it apart, or out of any backup that was \
-        not made --without-master-key: restore that into a folder beside, copy the key out of it (install -m 600 \
+        not made --without-master-key: restore that into a folder beside ({IDENTITY}), copy the key out of it (install -m 600 \
         claviger-restored/master.key {path}), give it to the server's user, and remove the folder. Only for a database \
         that is given up a new one helps: {MAKE_MASTER_KEY}"
     ))
@@ -126,20 +126,23 @@ pub(crate) fn place(facts: &Facts) -> Outcome {
     Outcome::Found(vec![finding(Level::Info, what, why, moved(facts))])
 }
 
-/// It is copied before it is named, and goes from the folder when the server has started with the copy.
+/// It is copied before it is named, and goes from the folder when the server has started with the copy. The backups read
+/// it too, and would fail each night without it.
 fn moved(facts: &Facts) -> Mend {
     let Some(entry) = &facts.folder.master else { return by_hand("Keep it apart from the database") };
     let (path, owner) = (quoted(&entry.path), entry.owner);
     match &facts.unit {
         Some(unit) => run(format!("install -D -m 600 {path} {APART}")).after(format!(
             "As root, copy it; let systemd hand it to the server (contrib/claviger-master-key.conf as \
-            /etc/systemd/system/{unit}.service.d/master-key.conf), systemctl daemon-reload, systemctl restart {unit}, and \
-            then remove {path}"
+            /etc/systemd/system/{unit}.service.d/master-key.conf) and to the backups (the same as \
+            /etc/systemd/system/claviger-backup.service.d/master-key.conf), systemctl daemon-reload, systemctl restart \
+            {unit}, and then remove {path}. claviger key commands need --master-key-file {APART} from then on"
         )),
         None => run(format!("install -D -m 600 -o {owner} {path} {APART}")).after(format!(
-            "As root, copy it to another disk or a secret store, name it there ({}), and when the server has started so \
-            remove {path}",
-            facts.command(&format!("serve --master-key-file {APART}"))
+            "As root, copy it to another disk or a secret store, set {} in the settings file{}, for the backups and \
+            claviger key too, and when the server has started so remove {path}",
+            setting(facts, "master_key_file", APART),
+            facts.call.file.as_ref().map(|file| format!(" ({})", file.display())).unwrap_or_default(),
         )),
     }
 }
@@ -214,7 +217,9 @@ mod tests {
         (facts.folder.master, facts.master) = (None, Err("it is not there".into()));
         let mend = first(file(&facts)).mend;
         assert!(mend.command.unwrap().contains("claviger backup restore BACKUP.age "));
-        assert!(mend.text.unwrap().contains("restored/master.key '/var/lib/my claviger/master.key'"));
+        let text = mend.text.unwrap();
+        assert!(text.contains("restored/master.key '/var/lib/my claviger/master.key'"), "{text}");
+        assert!(text.contains("--identity FILE"), "{text}");
     }
 
     #[test]
@@ -223,8 +228,22 @@ mod tests {
         assert_eq!(found.level, Level::Info);
         let copy = "install -D -m 600 -o 1000 '/var/lib/my claviger/master.key' /etc/claviger/master.key";
         assert_eq!(found.mend.command.as_deref(), Some(copy));
-        let named = "claviger serve --master-key-file /etc/claviger/master.key";
+        let named =
+            "set master_key_file = \"/etc/claviger/master.key\" in the settings file, for the backups and";
         assert!(found.mend.text.unwrap().contains(named));
         assert!(matches!(place(&Facts::healthy()), Outcome::Fine(_)));
+    }
+
+    #[test]
+    fn the_backups_of_a_unit_get_it_as_well() {
+        let mut facts = Facts::healthy_with(&[]);
+        facts.unit = Some("claviger-eu".into());
+        let text = first(place(&facts)).mend.text.unwrap();
+        for unit in ["claviger-eu", "claviger-backup"] {
+            assert!(
+                text.contains(&format!("/etc/systemd/system/{unit}.service.d/master-key.conf")),
+                "{text}"
+            );
+        }
     }
 }

@@ -39,6 +39,9 @@ fn restored(facts: &Facts) -> String {
     facts.command("backup restore BACKUP.age")
 }
 
+/// What a restore needs besides where no passphrase opens the backup.
+const IDENTITY: &str = "with --identity FILE if the backup is sealed for a recipient";
+
 /// By another setting, and a restart.
 fn set(facts: &Facts, key: &str, value: &str) -> Mend {
     let flag = format!("--{} {}", key.replace('_', "-"), crate::doctor::shell_word(value));

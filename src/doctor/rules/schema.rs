@@ -1,9 +1,10 @@
 //! What is in the database: its schema, and with `--deep` whether it is whole.
 
-use super::{quoted, restored, start};
+use super::{IDENTITY, quoted, restored, start};
 use crate::db::examine::Schema;
 use crate::doctor::facts::Facts;
 use crate::doctor::{Level, Outcome, by_hand, finding, run};
+use std::path::{Component, Path, PathBuf};
 
 pub(crate) fn standing(facts: &Facts) -> Outcome {
     let schema = match &facts.database {
@@ -44,7 +45,8 @@ pub(crate) fn standing(facts: &Facts) -> Outcome {
         Schema::HalfRestored(backup) => (
             format!("backup {backup} is not restored to its end"),
             "no server starts on half a backup",
-            run(restored(facts)).after("Run the same restore again: it goes on where it was"),
+            run(restored(facts))
+                .after(format!("Run the same restore again, {IDENTITY}: it goes on where it was")),
         ),
     };
     Outcome::Found(vec![finding(Level::Error, what, why, mend)])
@@ -74,16 +76,30 @@ pub(crate) fn intact(facts: &Facts) -> Outcome {
     };
     let why = "rows may be lost or wrong, and the damage may grow";
     let dir = &facts.folder.dir.path;
-    let (dir, aside) = (quoted(dir), quoted(&dir.with_extension("damaged")));
+    let (dir, aside) = (quoted(dir), quoted(&beside(dir)));
     let mend = run(restored(facts)).after(format!(
-        "Stop the server, put the database aside as it is (mkdir -m 700 {aside} && mv {dir}/claviger.db* {aside}), \
-        restore the latest backup in its place, and look for the cause: the disk, the memory, or a program that wrote \
+        "Stop the server, put the database aside as it is (mkdir -m 700 {aside} && mv {dir}/claviger.db* {aside}, or to \
+        any place outside the folder), restore the latest backup in its place ({IDENTITY}), and look for the cause: the disk, the memory, or a program that wrote \
         into the file"
     ));
     let findings = faults
         .iter()
         .map(|fault| finding(Level::Error, format!("SQLite finds: {}", line(fault)), why, mend.clone()));
     Outcome::of(findings.collect(), "SQLite finds nothing")
+}
+
+/// The name of a folder with a word more, and nothing taken from it. It is beside the folder also where that is `.` or
+/// ends with a slash.
+fn beside(dir: &Path) -> PathBuf {
+    let whole = std::path::absolute(dir).unwrap_or_else(|_| dir.to_owned());
+    let whole = if whole.components().any(|part| part == Component::ParentDir) {
+        whole.canonicalize().unwrap_or(whole)
+    } else {
+        whole
+    };
+    let mut name = whole.components().collect::<PathBuf>().into_os_string();
+    name.push(".damaged");
+    name.into()
 }
 
 /// What SQLite writes on several lines, below a heading.
@@ -134,6 +150,20 @@ mod tests {
     }
 
     #[test]
+    fn what_is_put_aside_lies_beside_the_folder() {
+        let here = std::env::current_dir().unwrap();
+        for (dir, aside) in [
+            ("/srv/auth.prod", "/srv/auth.prod.damaged".to_owned()),
+            ("/srv/auth.test/", "/srv/auth.test.damaged".to_owned()),
+            (".", format!("{}.damaged", here.display())),
+            ("data", format!("{}/data.damaged", here.display())),
+            ("src/..", format!("{}.damaged", here.canonicalize().unwrap().display())),
+        ] {
+            assert_eq!(beside(Path::new(dir)), Path::new(&aside), "{dir}");
+        }
+    }
+
+    #[test]
     fn deep_looks_tell_what_they_found() {
         let mut facts = Facts::healthy();
         facts.call.flags = vec![crate::doctor::Flag { name: "data-dir".into(), value: Some("/x".into()) }];
@@ -147,10 +177,14 @@ mod tests {
         let Outcome::Found(found) = intact(&facts) else { panic!("not found") };
         let found = found.first().unwrap();
         assert_eq!(found.what, "SQLite finds: Tree 7 page 7: x; row 1 missing from index");
-        assert!(
-            found.mend.text.as_deref().unwrap().contains("mv '/var/lib/my claviger'/claviger.db* "),
-            "{found:?}"
-        );
+        let text = found.mend.text.as_deref().unwrap();
+        for part in [
+            "mv '/var/lib/my claviger'/claviger.db* '/var/lib/my claviger.damaged'",
+            "any place outside",
+            "--identity FILE",
+        ] {
+            assert!(text.contains(part), "{text}");
+        }
         assert_eq!(
             found.mend.command.as_deref().unwrap(),
             "claviger backup restore BACKUP.age --data-dir /x"

@@ -1,6 +1,7 @@
 //! Settings that are allowed, and seldom meant.
 
-use super::{set, start};
+use super::issuer::secure;
+use super::{set, setting, start};
 use crate::base::time::format_duration;
 use crate::doctor::facts::Facts;
 use crate::doctor::{Finding, Level, Mend, Outcome, finding};
@@ -28,14 +29,44 @@ pub(crate) fn dev(facts: &Facts) -> Outcome {
         () => return Outcome::Fine("in dev, for this machine alone".into()),
     };
     let why = "in dev any password is taken, weak hashes are, and the issuer may be http";
-    let words = format!("serve --issuer {}", super::super::shell_word(&config.issuer));
+    Outcome::Found(vec![finding(
+        Level::Error,
+        format!("--dev is on, and {for_others}"),
+        why,
+        without_dev(facts),
+    )])
+}
+
+/// Without `--dev` a server that others reach starts with an https issuer alone.
+fn without_dev(facts: &Facts) -> Mend {
+    const LEFT_OUT: &str = "Leave --dev out, and CLAVIGER_DEV and dev in the settings file";
+    const FRONT: &str = "put a proxy with a certificate in front, or name one with --tls-cert and --tls-key";
+    let is_local = !facts.issuer.is_https && facts.is_issuer_local();
+    // How others call this machine, nobody knows here.
+    let issuer = match is_local {
+        true => "https://auth.example.org".to_owned(),
+        false if facts.issuer.is_https => facts.config.issuer.clone(),
+        false => secure(&facts.config.issuer),
+    };
+    let text = match () {
+        () if facts.issuer.is_https => LEFT_OUT.to_owned(),
+        () if is_local => format!(
+            "{LEFT_OUT}. If it is for this machine alone, let it listen on 127.0.0.1. If it is for others, {FRONT}, and \
+            set issuer to the https URL that they reach it at, such as {}",
+            setting(facts, "issuer", &issuer)
+        ),
+        () => format!(
+            "{LEFT_OUT}. Then the issuer has to be https: {FRONT}, and set {}",
+            setting(facts, "issuer", &issuer)
+        ),
+    };
+    let words = format!("serve --issuer {}", super::super::shell_word(&issuer));
     let command = match &facts.unit {
         Some(_) => start(facts, "").command,
-        None => Some(facts.command_without("dev", &words)),
+        // One with a made-up name is not to be pasted.
+        None => (!is_local).then(|| facts.command_without("dev", &words)),
     };
-    let text = "Leave --dev out, and CLAVIGER_DEV and dev in the settings file".to_owned();
-    let mend = Mend { text: Some(text), command };
-    Outcome::Found(vec![finding(Level::Error, format!("--dev is on, and {for_others}"), why, mend)])
+    Mend { text: Some(text), command }
 }
 
 pub(crate) fn limits(facts: &Facts) -> Outcome {
@@ -156,6 +187,21 @@ mod tests {
         let Outcome::Found(found) = dev(&facts) else { panic!("not found") };
         let command = found.first().unwrap().mend.command.as_deref().unwrap();
         assert_eq!(command, "claviger serve --issuer https://auth.example.org --rsa-bits 3072");
+        facts.call.flags.clear();
+        for (settings, command, text) in [
+            (
+                [("issuer", "http://auth.example.org:5000"), ("listen", "127.0.0.1:5000")],
+                Some("claviger serve --issuer https://auth.example.org"),
+                "--tls-cert",
+            ),
+            ([("issuer", "http://127.0.0.1:5000"), ("listen", "0.0.0.0:5000")], None, "listen on 127.0.0.1"),
+        ] {
+            let facts = Facts::healthy_with(&[[("dev", "true")].as_slice(), &settings].concat());
+            let Outcome::Found(found) = dev(&facts) else { panic!("not found") };
+            let mend = &found.first().unwrap().mend;
+            assert_eq!(mend.command.as_deref(), command, "{settings:?}");
+            assert!(mend.text.as_deref().unwrap().contains(text), "{mend:?}");
+        }
     }
 
     #[test]
