@@ -1,10 +1,6 @@
 // What the clients in JavaScript share: fetch for HTTP, and the running of checks.
 
-import { webcrypto } from "node:crypto";
 import { readFileSync } from "node:fs";
-
-// Node 18 has it, but not as a global.
-globalThis.crypto ??= webcrypto;
 
 export const { BASE_URL } = process.env;
 export const restarted = process.argv[2] === "after-restart";
