@@ -96,7 +96,7 @@ async fn settings_that_are_seldom_meant() {
             &["--dev", "--listen", &format!("0.0.0.0:{port}")],
             "settings-dev",
             "error",
-            "claviger serve --issuer ",
+            &format!("claviger serve --listen {} --issuer http://127.0.0.1:", clinic.listen),
         ),
     ] {
         let told = clinic.look(arguments);

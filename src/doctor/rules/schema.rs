@@ -78,9 +78,9 @@ pub(crate) fn intact(facts: &Facts) -> Outcome {
     let dir = &facts.folder.dir.path;
     let (dir, aside) = (quoted(dir), quoted(&beside(dir)));
     let mend = run(restored(facts)).after(format!(
-        "Stop the server, put the database aside as it is (mkdir -m 700 {aside} && mv {dir}/claviger.db* {aside}, or to \
-        any place outside the folder), restore the latest backup in its place ({IDENTITY}), and look for the cause: the disk, the memory, or a program that wrote \
-        into the file"
+        "Stop the server, put the database aside as it is, beside or in any place outside the folder (mkdir -m 700 {aside} \
+        && mv {dir}/claviger.db* {aside}), restore the latest backup in its place ({IDENTITY}), and look for the cause: \
+        the disk, the memory, or a program that wrote into the file"
     ));
     let findings = faults
         .iter()
@@ -180,7 +180,7 @@ mod tests {
         let text = found.mend.text.as_deref().unwrap();
         for part in [
             "mv '/var/lib/my claviger'/claviger.db* '/var/lib/my claviger.damaged'",
-            "any place outside",
+            "any place outside the folder",
             "--identity FILE",
         ] {
             assert!(text.contains(part), "{text}");

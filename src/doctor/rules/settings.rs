@@ -5,6 +5,7 @@ use super::{set, setting, start};
 use crate::base::time::format_duration;
 use crate::doctor::facts::Facts;
 use crate::doctor::{Finding, Level, Mend, Outcome, finding};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 /// Beside the connections of callers: the database, the log, the listener.
@@ -37,34 +38,36 @@ pub(crate) fn dev(facts: &Facts) -> Outcome {
     )])
 }
 
-/// Without `--dev` a server that others reach starts with an https issuer alone.
+/// Without `--dev` a server that others reach starts with an https issuer alone, and one with a local issuer where it
+/// listens for this machine alone.
 fn without_dev(facts: &Facts) -> Mend {
     const LEFT_OUT: &str = "Leave --dev out, and CLAVIGER_DEV and dev in the settings file";
     const FRONT: &str = "put a proxy with a certificate in front, or name one with --tls-cert and --tls-key";
-    let is_local = !facts.issuer.is_https && facts.is_issuer_local();
-    // How others call this machine, nobody knows here.
-    let issuer = match is_local {
-        true => "https://auth.example.org".to_owned(),
-        false if facts.issuer.is_https => facts.config.issuer.clone(),
-        false => secure(&facts.config.issuer),
-    };
-    let text = match () {
-        () if facts.issuer.is_https => LEFT_OUT.to_owned(),
-        () if is_local => format!(
-            "{LEFT_OUT}. If it is for this machine alone, let it listen on 127.0.0.1. If it is for others, {FRONT}, and \
-            set issuer to the https URL that they reach it at, such as {}",
-            setting(facts, "issuer", &issuer)
-        ),
-        () => format!(
+    let (config, word) = (&facts.config, super::super::shell_word);
+    let (text, words) = if facts.issuer.is_https {
+        (LEFT_OUT.to_owned(), format!("serve --issuer {}", word(&config.issuer)))
+    } else if facts.is_issuer_local() {
+        let here = match config.listen.ip() {
+            IpAddr::V4(_) => SocketAddr::new(Ipv4Addr::LOCALHOST.into(), config.listen.port()),
+            IpAddr::V6(_) => SocketAddr::new(Ipv6Addr::LOCALHOST.into(), config.listen.port()),
+        };
+        let text = format!(
+            "{LEFT_OUT}. For this machine alone, set {}. For others, {FRONT}, and set issuer to the https URL that they \
+            reach it at, such as https://auth.example.org",
+            setting(facts, "listen", &here.to_string())
+        );
+        (text, format!("serve --listen {} --issuer {}", word(&here.to_string()), word(&config.issuer)))
+    } else {
+        let issuer = secure(&config.issuer);
+        let text = format!(
             "{LEFT_OUT}. Then the issuer has to be https: {FRONT}, and set {}",
             setting(facts, "issuer", &issuer)
-        ),
+        );
+        (text, format!("serve --issuer {}", word(&issuer)))
     };
-    let words = format!("serve --issuer {}", super::super::shell_word(&issuer));
     let command = match &facts.unit {
         Some(_) => start(facts, "").command,
-        // One with a made-up name is not to be pasted.
-        None => (!is_local).then(|| facts.command_without("dev", &words)),
+        None => Some(facts.command_without("dev", &words)),
     };
     Mend { text: Some(text), command }
 }
@@ -187,19 +190,27 @@ mod tests {
         let Outcome::Found(found) = dev(&facts) else { panic!("not found") };
         let command = found.first().unwrap().mend.command.as_deref().unwrap();
         assert_eq!(command, "claviger serve --issuer https://auth.example.org --rsa-bits 3072");
-        facts.call.flags.clear();
         for (settings, command, text) in [
             (
                 [("issuer", "http://auth.example.org:5000"), ("listen", "127.0.0.1:5000")],
-                Some("claviger serve --issuer https://auth.example.org"),
+                "claviger serve --issuer https://auth.example.org",
                 "--tls-cert",
             ),
-            ([("issuer", "http://127.0.0.1:5000"), ("listen", "0.0.0.0:5000")], None, "listen on 127.0.0.1"),
+            (
+                [("issuer", "http://127.0.0.1:5000"), ("listen", "0.0.0.0:5000")],
+                "claviger serve --listen 127.0.0.1:5000 --issuer http://127.0.0.1:5000",
+                "https URL that they reach it at",
+            ),
+            (
+                [("issuer", "http://[::1]:5000"), ("listen", "[::]:5000")],
+                "claviger serve --listen '[::1]:5000' --issuer 'http://[::1]:5000'",
+                "For this machine alone, set listen = ",
+            ),
         ] {
             let facts = Facts::healthy_with(&[[("dev", "true")].as_slice(), &settings].concat());
             let Outcome::Found(found) = dev(&facts) else { panic!("not found") };
             let mend = &found.first().unwrap().mend;
-            assert_eq!(mend.command.as_deref(), command, "{settings:?}");
+            assert_eq!(mend.command.as_deref(), Some(command), "{settings:?}");
             assert!(mend.text.as_deref().unwrap().contains(text), "{mend:?}");
         }
     }
