@@ -60,9 +60,9 @@ fn what_no_login_could_wait_for_is_not_measured() {
     let dear = [
         "doctor",
         "hash",
-        "--hash-threads=1",
-        "--hash-memory-kib=1048576",
-        "--hash-passes=64",
+        "--hash-threads=16",
+        "--hash-memory-kib=65536",
+        "--hash-passes=32",
         "--hash-engine=plain",
     ];
     let (code, out, err) = run(folder.path(), &dear, "");
