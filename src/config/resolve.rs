@@ -5,7 +5,7 @@
 use super::raw::{Fault, Raw};
 use super::{AddressHeader, Config, Hash, Log, MAKE_MASTER_KEY, MasterKeySource, SigningAlg};
 use claviger_crypto::jws::RsaBits;
-use claviger_crypto::password::foreign::MAX_ARGON2_WORK;
+use claviger_crypto::password::foreign::is_affordable;
 use claviger_crypto::password::{Engine, Params};
 use claviger_crypto::seal::MasterKey;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -148,7 +148,7 @@ impl Resolver<'_> {
             default
         });
         // What comes from elsewhere is bounded so, and a hash that is exported here must be taken there.
-        if u64::from(params.memory_kib) * u64::from(params.passes) > MAX_ARGON2_WORK {
+        if !is_affordable(params) {
             self.faults.push(self.raw.fault(
                 "hash_passes",
                 "memory times passes is more than 2 GiB: a login would take seconds of a core",

@@ -111,12 +111,7 @@ impl Db {
     /// # Errors
     /// If there is none, or its schema is not this program's.
     pub fn open_beside<'a>(place: impl Into<Place<'a>>) -> Result<Self, Error> {
-        let Place { data_dir, server } = place.into();
-        let engine = match server {
-            None => Engine::Sqlite(sqlite::Sqlite::open_beside(data_dir, migrate::expect_current)?),
-            Some(url) => Engine::Postgres(postgres::Postgres::open_beside(url, migrate::expect_current)?),
-        };
-        Ok(Self::uncounted(engine))
+        Self::beside(place.into(), migrate::expect_current)
     }
 
     /// The same where the schema may be an earlier one, for a backup before an upgrade. Only what was the same then may
@@ -125,10 +120,13 @@ impl Db {
     /// # Errors
     /// If there is none, or its schema is none that this program knows.
     pub fn open_for_backup<'a>(place: impl Into<Place<'a>>) -> Result<Self, Error> {
-        let Place { data_dir, server } = place.into();
+        Self::beside(place.into(), migrate::expect_known)
+    }
+
+    fn beside(Place { data_dir, server }: Place<'_>, expect: Expect) -> Result<Self, Error> {
         let engine = match server {
-            None => Engine::Sqlite(sqlite::Sqlite::open_beside(data_dir, migrate::expect_known)?),
-            Some(url) => Engine::Postgres(postgres::Postgres::open_beside(url, migrate::expect_known)?),
+            None => Engine::Sqlite(sqlite::Sqlite::open_beside(data_dir, expect)?),
+            Some(url) => Engine::Postgres(postgres::Postgres::open_beside(url, expect)?),
         };
         Ok(Self::uncounted(engine))
     }

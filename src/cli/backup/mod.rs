@@ -11,9 +11,10 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 const CREATE: &str = "\
-The server may run meanwhile; nobody waits. The database may be that of an earlier version, before an upgrade. The backup holds all tables as they are at one moment, and the master key, \
-so it is as secret as the server itself: it is sealed in the age format, for a passphrase or for recipients, and \
-`age --decrypt` opens it too. The passphrase comes from --passphrase-file, CLAVIGER_BACKUP_PASSPHRASE, or is asked for.
+The server may run meanwhile; nobody waits. The database may be that of an earlier version, before an upgrade. The \
+backup holds all tables as they are at one moment, and the master key, so it is as secret as the server itself: it is \
+sealed in the age format, for a passphrase or for recipients, and `age --decrypt` opens it too. The \
+passphrase comes from --passphrase-file, CLAVIGER_BACKUP_PASSPHRASE, or is asked for.
 
 The file gets its name when it is whole, on the disk and read back. A passphrase lets the backup be read back to its \
 contents, as --identity does; for recipients alone it is compared with what was written.

@@ -155,8 +155,8 @@ impl ScryptCost {
     }
 }
 
-/// Whether Argon2 of another system is verified at this cost.
-fn is_affordable(params: Params) -> bool {
+/// Whether Argon2 of another system is verified at this cost: its work is [`MAX_ARGON2_WORK`] at most.
+pub fn is_affordable(params: Params) -> bool {
     u64::from(params.memory_kib) * u64::from(params.passes) <= MAX_ARGON2_WORK
 }
 
